@@ -1,0 +1,1 @@
+//! What a KTP and an NPWP are.

@@ -1,0 +1,69 @@
+//! The seam between pictures and cards: whoever reads text implements [`OcrEngine`].
+
+use crate::page::{Line, Page, Rect};
+use crate::image::Photo;
+
+/// Characters that a region can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alphabet {
+    /// All printable ASCII.
+    Any,
+    /// `0-9` only: the number line of a card.
+    Digits,
+    /// `0-9`, `-`, `/`, `.` and blank: dates, RT/RW, dotted tax numbers.
+    Numeric,
+    /// `A-Z`, `'`, `.`, `,`, `-`, `/` and blank: names and places.
+    Letters,
+}
+
+/// A place to read again, in page coordinates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    pub rect: Rect,
+    pub alphabet: Alphabet,
+}
+
+/// A page together with the straightened picture that it was read from, for a second, closer look.
+pub struct Reading {
+    pub page: Page,
+    pub(crate) canvas: crate::canvas::Canvas,
+    /// Milliseconds of CPU work by stage.
+    pub timing: Timing,
+}
+
+/// Milliseconds per stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timing {
+    pub decode: f32,
+    pub find: f32,
+    pub detect: f32,
+    pub recognize: f32,
+}
+
+/// Reads text. Synchronous and CPU-bound: call it off the async threads, one call per core.
+pub trait OcrEngine: Send + Sync {
+    /// Name for results and logs, such as `native/ort` or `tesseract`.
+    fn name(&self) -> &str;
+
+    /// Finds the card (or, failing that, the text) and reads every line.
+    fn read(&self, photo: &Photo) -> Result<Reading, Error>;
+
+    /// Reads the given regions of an earlier reading again, as single lines. One entry per region, `None` where
+    /// nothing was legible.
+    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error>;
+}
+
+/// Why a reader could not read at all. A picture without text is not an error but an empty page.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The models or the program the engine needs are not there; the text says how to get them.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The engine ran and failed.
+    #[error("the recogniser failed: {0}")]
+    Failed(String),
+    /// It took longer than allowed.
+    #[error("reading took longer than {0} s")]
+    TimedOut(u64),
+}

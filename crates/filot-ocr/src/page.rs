@@ -1,0 +1,153 @@
+//! What a reader hands on: lines of characters with positions and alternatives.
+
+use serde::{Deserialize, Serialize};
+
+/// A position; the unit is that of the frame it belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// Four corners, clockwise from the one that is top left when the text is upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quad(pub [Point; 4]);
+
+/// An axis-parallel rectangle: `x0 <= x1`, `y0 <= y1`, y pointing down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rect {
+    pub x0: f32,
+    pub y0: f32,
+    pub x1: f32,
+    pub y1: f32,
+}
+
+impl Rect {
+    pub fn width(&self) -> f32 {
+        self.x1 - self.x0
+    }
+
+    pub fn height(&self) -> f32 {
+        self.y1 - self.y0
+    }
+
+    pub fn centre(&self) -> Point {
+        Point { x: (self.x0 + self.x1) / 2.0, y: (self.y0 + self.y1) / 2.0 }
+    }
+
+    /// The smallest rectangle that holds both.
+    pub fn union(&self, other: &Rect) -> Rect {
+        Rect {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+}
+
+/// How the page's coordinates came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Framing {
+    /// The card's four corners were found; the page is the card itself, `CARD_WIDTH_MM` × `CARD_HEIGHT_MM`.
+    Card,
+    /// No corners; the page is the photo turned and straightened by its text lines. The unit is a pixel of that
+    /// straightened picture, so only proportions mean something.
+    Text,
+}
+
+/// Width of an ID-1 card in millimetres (ISO/IEC 7810).
+pub const CARD_WIDTH_MM: f32 = 85.60;
+/// Height of an ID-1 card in millimetres (ISO/IEC 7810).
+pub const CARD_HEIGHT_MM: f32 = 53.98;
+
+/// The page's coordinate system and its way back to the photo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Frame {
+    pub framing: Framing,
+    pub width: f32,
+    pub height: f32,
+    /// Row-major projective matrix: page coordinates to pixels of the upright photo (after EXIF orientation).
+    pub to_photo: [f64; 9],
+    /// Clockwise turn, in degrees (0, 90, 180, 270), that the card shows in the upright photo.
+    pub turned: u16,
+}
+
+impl Frame {
+    /// The pixel of the upright photo that shows page position `p`.
+    pub fn photo_point(&self, p: Point) -> Point {
+        let m = &self.to_photo;
+        let (x, y) = (f64::from(p.x), f64::from(p.y));
+        let w = m[6] * x + m[7] * y + m[8];
+        Point {
+            x: ((m[0] * x + m[1] * y + m[2]) / w) as f32,
+            y: ((m[3] * x + m[4] * y + m[5]) / w) as f32,
+        }
+    }
+
+    /// Where a page rectangle lies in the upright photo.
+    pub fn photo_quad(&self, r: &Rect) -> Quad {
+        let corner = |x, y| self.photo_point(Point { x, y });
+        Quad([corner(r.x0, r.y0), corner(r.x1, r.y0), corner(r.x1, r.y1), corner(r.x0, r.y1)])
+    }
+}
+
+/// One recognised character, with what else it might be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Glyph {
+    /// Candidates with their probability (0..=1), best first, never empty. The first is the one in `Line::text`.
+    pub candidates: Vec<(char, f32)>,
+    /// Horizontal extent within the page.
+    pub x0: f32,
+    pub x1: f32,
+}
+
+/// One line of text, or the part of one that stands apart from its neighbours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Printable ASCII. One `char` per entry of `glyphs`, blanks included.
+    pub text: String,
+    /// Mean probability of the chosen characters (0..=1).
+    pub confidence: f32,
+    pub glyphs: Vec<Glyph>,
+    /// Bounding box in page coordinates.
+    pub rect: Rect,
+    /// Angle of the baseline against the page's x axis in degrees, clockwise positive; about 0 for the card's own text,
+    /// clearly otherwise for an overprint or a stamp.
+    pub angle: f32,
+}
+
+/// All that was read on one picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    pub frame: Frame,
+    /// In reading order: from top to bottom, then from left to right.
+    pub lines: Vec<Line>,
+    pub quality: Quality,
+}
+
+/// Measurements of the picture; numbers, not verdicts. The thresholds belong to whoever judges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quality {
+    /// Width of the card in pixels of the photo (of the text block when no card was found).
+    pub card_width_px: f32,
+    /// Width of a soft edge on the card in photo pixels: about 1 for a crisp picture, above 3 for a blurred one.
+    pub edge_width_px: f32,
+    /// Share of the card's area (0..=1) that is burnt out by a reflection.
+    pub glare: f32,
+    /// Median brightness of the card (0..=1).
+    pub brightness: f32,
+    /// Difference between bright paper and dark ink (0..=1): 95th minus 5th percentile of the grey values.
+    pub contrast: f32,
+    /// Mean saturation of the card (0..=1); a photocopy or a grey scan is close to 0.
+    pub saturation: f32,
+    /// Circular mean hue of the saturated part of the card in degrees (0..360): about 200 for a blue KTP.
+    pub hue: f32,
+    /// Strength of periodic patterns between 0 and 1, as a photographed screen shows them.
+    pub moire: f32,
+    /// Share of the card's frame (0..=1) that lies outside the photo.
+    pub cut_off: f32,
+}

@@ -1,0 +1,1 @@
+//! Invented cards with known truth.
