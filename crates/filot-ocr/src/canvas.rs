@@ -1,7 +1,191 @@
-//! The straightened picture that lines are cut from.
+//! The straightened picture: a frame over the photo from which any part can be sampled at any size.
 
-/// Pixels of the page; `scale` of them to one page unit.
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::geometry::Homography;
+use crate::page::{Frame, Framing, Point, Quad, Rect};
+
+/// The photo at full working size and halved again and again, so that sampling never skips pixels.
+pub(crate) struct Pyramid {
+    levels: Vec<RgbImage>,
+}
+
+impl Pyramid {
+    pub(crate) fn new(pixels: RgbImage) -> Self {
+        let mut levels = vec![pixels];
+        loop {
+            let last = &levels[levels.len() - 1];
+            if last.width().max(last.height()) < 512 {
+                return Self { levels };
+            }
+            let next = halve(last);
+            levels.push(next);
+        }
+    }
+
+    pub(crate) fn base(&self) -> &RgbImage {
+        &self.levels[0]
+    }
+
+    /// The level whose pixels are at most `step` base pixels apart, with its reduction.
+    fn level(&self, step: f32) -> (&RgbImage, f32) {
+        let wanted = step.max(1.0).log2().floor() as usize;
+        let index = wanted.min(self.levels.len() - 1);
+        (&self.levels[index], (1u32 << index) as f32)
+    }
+
+    /// Fills a picture of `width` × `height` pixels, whose pixel centres `to_base` maps to base pixel coordinates.
+    /// What lies outside the photo is filled with its nearest edge pixel.
+    pub(crate) fn sample(&self, to_base: &Homography, width: u32, height: u32) -> RgbImage {
+        let centre = Point { x: width as f32 / 2.0, y: height as f32 / 2.0 };
+        let step = {
+            let here = to_base.apply(centre);
+            let right = to_base.apply(Point { x: centre.x + 1.0, ..centre });
+            let below = to_base.apply(Point { y: centre.y + 1.0, ..centre });
+            crate::geometry::distance(here, right).min(crate::geometry::distance(here, below))
+        };
+        let (source, reduction) = self.level(step);
+        let m = Homography::scale(1.0 / f64::from(reduction)).after(to_base).0.map(|v| v as f32);
+        let mut out = RgbImage::new(width, height);
+        let (max_x, max_y) = ((source.width() - 1) as f32, (source.height() - 1) as f32);
+        let stride = source.width() as usize * 3;
+        let data = source.as_raw();
+        for (y, row) in out.as_mut().chunks_exact_mut(width as usize * 3).enumerate() {
+            let y = y as f32 + 0.5;
+            for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+                let x = x as f32 + 0.5;
+                let w = m[6] * x + m[7] * y + m[8];
+                let sx = ((m[0] * x + m[1] * y + m[2]) / w - 0.5).clamp(0.0, max_x);
+                let sy = ((m[3] * x + m[4] * y + m[5]) / w - 0.5).clamp(0.0, max_y);
+                let (x0, y0) = (sx as usize, sy as usize);
+                let (fx, fy) = (sx - x0 as f32, sy - y0 as f32);
+                let right = if (x0 as f32) < max_x { 3 } else { 0 };
+                let below = if (y0 as f32) < max_y { stride } else { 0 };
+                let at = y0 * stride + x0 * 3;
+                for channel in 0..3 {
+                    let p = |offset: usize| f32::from(data[at + channel + offset]);
+                    let top = p(0) + (p(right) - p(0)) * fx;
+                    let bottom = p(below) + (p(right + below) - p(below)) * fx;
+                    pixel[channel] = (top + (bottom - top) * fy + 0.5) as u8;
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Half the size by averaging blocks of 2 × 2 pixels.
+fn halve(source: &RgbImage) -> RgbImage {
+    let (width, height) = ((source.width() / 2).max(1), (source.height() / 2).max(1));
+    let stride = source.width() as usize * 3;
+    let below = if source.height() > 1 { stride } else { 0 };
+    let right = if source.width() > 1 { 3 } else { 0 };
+    let data = source.as_raw();
+    let mut out = RgbImage::new(width, height);
+    for (y, row) in out.as_mut().chunks_exact_mut(width as usize * 3).enumerate() {
+        let start = 2 * y * stride;
+        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+            let at = start + 6 * x;
+            for channel in 0..3 {
+                let p = |offset: usize| u16::from(data[at + channel + offset]);
+                pixel[channel] = ((p(0) + p(right) + p(below) + p(right + below) + 2) / 4) as u8;
+            }
+        }
+    }
+    out
+}
+
+/// A frame laid over a photo.
 pub(crate) struct Canvas {
-    pub(crate) pixels: image::RgbImage,
-    pub(crate) scale: f32,
+    pub(crate) photo: Arc<Pyramid>,
+    /// Page coordinates to base pixels of the pyramid.
+    pub(crate) to_base: Homography,
+    reduction: f32,
+    pub(crate) frame: Frame,
+}
+
+impl Canvas {
+    /// A frame of the given size over `photo`; `reduction` is the size of a base pixel in pixels of the full photo.
+    pub(crate) fn new(
+        photo: Arc<Pyramid>,
+        framing: Framing,
+        width: f32,
+        height: f32,
+        to_base: Homography,
+        reduction: f32,
+    ) -> Self {
+        let mut canvas = Self {
+            photo,
+            to_base,
+            reduction,
+            frame: Frame { framing, width, height, to_photo: [0.0; 9], turned: 0 },
+        };
+        canvas.place(to_base);
+        canvas
+    }
+
+    /// Lays the frame upside down over the same part of the photo.
+    pub(crate) fn turn_over(&mut self) {
+        let (width, height) = (f64::from(self.frame.width), f64::from(self.frame.height));
+        let half_turn = Homography::rotation(180.0, width, height);
+        self.place(self.to_base.after(&half_turn));
+    }
+
+    fn place(&mut self, to_base: Homography) {
+        self.to_base = to_base;
+        self.frame.to_photo = Homography::scale(f64::from(self.reduction)).after(&to_base).0;
+        let left = to_base.apply(Point { x: 0.0, y: self.frame.height / 2.0 });
+        let right = to_base.apply(Point { x: self.frame.width, y: self.frame.height / 2.0 });
+        let degrees = (right.y - left.y).atan2(right.x - left.x).to_degrees();
+        self.frame.turned = ((degrees / 90.0).round() as i32).rem_euclid(4) as u16 * 90;
+    }
+
+    /// The part of the page inside `quad` (page coordinates), stretched to the given size.
+    pub(crate) fn cut(&self, quad: &Quad, width: u32, height: u32) -> Option<RgbImage> {
+        let in_page = Homography::rect_to_quad(width as f32, height as f32, quad)?;
+        Some(self.photo.sample(&self.to_base.after(&in_page), width, height))
+    }
+
+    /// The part of the page inside `rect` at `scale` pixels per page unit.
+    pub(crate) fn view(&self, rect: &Rect, scale: f32) -> Option<RgbImage> {
+        let width = (rect.width() * scale).round().max(1.0) as u32;
+        let height = (rect.height() * scale).round().max(1.0) as u32;
+        self.cut(&rect.to_quad(), width, height)
+    }
+
+    /// Base pixels to one page unit, in the middle of the page.
+    pub(crate) fn resolution(&self) -> f32 {
+        let middle = Point { x: self.frame.width / 2.0, y: self.frame.height / 2.0 };
+        let right = Point { x: middle.x + 1.0, ..middle };
+        crate::geometry::distance(self.to_base.apply(middle), self.to_base.apply(right))
+    }
+}
+
+impl Rect {
+    pub(crate) fn to_quad(self) -> Quad {
+        let corner = |x, y| Point { x, y };
+        Quad([corner(self.x0, self.y0), corner(self.x1, self.y0), corner(self.x1, self.y1), corner(self.x0, self.y1)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_the_identity_gives_the_same_pixels() {
+        let picture = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, (x * y) as u8]));
+        let pyramid = Pyramid::new(picture.clone());
+        assert_eq!(pyramid.sample(&Homography::scale(1.0), 40, 30), picture);
+    }
+
+    #[test]
+    fn reducing_averages_instead_of_skipping() {
+        // Vertical stripes of one pixel: every reduced pixel must be the middle grey.
+        let stripes = RgbImage::from_fn(2048, 64, |x, _| image::Rgb([if x % 2 == 0 { 0 } else { 255 }; 3]));
+        let reduced = Pyramid::new(stripes).sample(&Homography::scale(4.0), 512, 16);
+        assert!(reduced.pixels().all(|p| (120..136).contains(&p.0[0])));
+    }
 }

@@ -1,0 +1,108 @@
+//! Which way the text of a picture runs, and the straight frame that its lines span.
+
+use crate::detect::TextBox;
+use crate::geometry::Homography;
+use crate::page::{Point, Rect};
+
+/// Boxes less elongated than this say nothing about a direction.
+const MIN_ELONGATION: f32 = 2.5;
+/// Lines further off the common direction are not the card's own.
+const TOLERANCE_DEGREES: f32 = 12.0;
+
+/// The common direction of the lines in degrees, clockwise from the x axis, in -45..135. Upside-down text gives the
+/// same answer as upright text. `None` without any clear line.
+pub(crate) fn direction(boxes: &[TextBox]) -> Option<f32> {
+    let lines: Vec<(f32, f32)> = boxes
+        .iter()
+        .filter(|b| b.quad.width() > MIN_ELONGATION * b.quad.height())
+        .map(|b| (angle(b), b.quad.width()))
+        .collect();
+    // The angle with the most text length within the tolerance, then the mean of those.
+    let support = |centre: f32| -> f32 {
+        lines.iter().filter(|(a, _)| difference(*a, centre).abs() < TOLERANCE_DEGREES / 2.0).map(|(_, w)| w).sum()
+    };
+    let best = lines.iter().map(|(a, _)| *a).max_by(|a, b| support(*a).total_cmp(&support(*b)))?;
+    let near = || lines.iter().filter(|(a, _)| difference(*a, best).abs() < TOLERANCE_DEGREES / 2.0);
+    let weight: f32 = near().map(|(_, w)| w).sum();
+    let offset: f32 = near().map(|(a, w)| difference(*a, best) * w).sum::<f32>() / weight;
+    let mean = best + offset;
+    Some(if mean >= 135.0 { mean - 180.0 } else if mean < -45.0 { mean + 180.0 } else { mean })
+}
+
+/// The direction of a box's long side.
+pub(crate) fn angle(text_box: &TextBox) -> f32 {
+    let [a, b, c, d] = text_box.quad.0;
+    (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees()
+}
+
+/// `a - b` for undirected lines: -90..90.
+fn difference(a: f32, b: f32) -> f32 {
+    (a - b + 90.0).rem_euclid(180.0) - 90.0
+}
+
+/// The rectangle, turned by `degrees`, around all lines of about that direction: its size and the map from it to the
+/// picture of the boxes.
+pub(crate) fn text_frame(boxes: &[TextBox], degrees: f32) -> Option<(f32, f32, Homography)> {
+    let to_frame = Homography::rotation(f64::from(-degrees), 0.0, 0.0);
+    let mut hull: Option<Rect> = None;
+    let mut heights = Vec::new();
+    for text_box in boxes {
+        let elongated = text_box.quad.width() > MIN_ELONGATION * text_box.quad.height();
+        if elongated && difference(angle(text_box), degrees).abs() > TOLERANCE_DEGREES {
+            continue;
+        }
+        let around = bounds(&to_frame.apply_quad(&text_box.quad).0);
+        hull = Some(hull.map_or(around, |h| h.union(&around)));
+        heights.push(text_box.quad.height());
+    }
+    let hull = hull?;
+    heights.sort_by(f32::total_cmp);
+    let margin = heights[heights.len() / 2] * 1.5;
+    let (width, height) = (hull.width() + 2.0 * margin, hull.height() + 2.0 * margin);
+    let corner = Homography::rotation(0.0, f64::from(hull.x0 - margin), f64::from(hull.y0 - margin));
+    Some((width, height, to_frame.inverse()?.after(&corner)))
+}
+
+/// The smallest rectangle around the points.
+pub(crate) fn bounds(points: &[Point]) -> Rect {
+    let fold = |value: fn(&Point) -> f32| {
+        points.iter().map(value).fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let ((x0, x1), (y0, y1)) = (fold(|p| p.x), fold(|p| p.y));
+    Rect { x0, y0, x1, y1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Quad;
+
+    fn line(x: f32, y: f32, length: f32, degrees: f32) -> TextBox {
+        let rotation = Homography::rotation(f64::from(degrees), f64::from(x), f64::from(y));
+        let corners = [(0.0, 0.0), (length, 0.0), (length, 10.0), (0.0, 10.0)];
+        TextBox { quad: rotation.apply_quad(&Quad(corners.map(|(x, y)| Point { x, y }))) }
+    }
+
+    #[test]
+    fn the_direction_is_that_of_most_text() {
+        let boxes = [line(0.0, 0.0, 200.0, 8.0), line(0.0, 30.0, 150.0, 6.0), line(50.0, 50.0, 90.0, -40.0)];
+        let degrees = direction(&boxes).unwrap();
+        assert!((degrees - 7.0).abs() < 0.5, "{degrees}");
+        assert_eq!(direction(&[]), None);
+    }
+
+    #[test]
+    fn upright_lines_are_at_ninety_degrees() {
+        let boxes = [line(0.0, 0.0, 200.0, 91.0), line(30.0, 0.0, 150.0, 89.0)];
+        assert!((direction(&boxes).unwrap() - 90.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn the_frame_holds_the_lines_level() {
+        let boxes = [line(100.0, 100.0, 200.0, 10.0), line(95.0, 130.0, 150.0, 10.0)];
+        let (width, height, to_picture) = text_frame(&boxes, 10.0).unwrap();
+        assert!(width > 200.0 && width < 250.0 && height > 40.0 && height < 90.0, "{width} {height}");
+        let corner = to_picture.apply(Point { x: 15.0, y: 15.0 });
+        assert!(crate::geometry::distance(corner, Point { x: 100.0, y: 100.0 }) < 8.0, "{corner:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! The reader of this crate: finds the card, detects lines, recognises them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use image::RgbImage;
+
+use crate::canvas::{Canvas, Pyramid};
+use crate::detect::{TextBox, detect, network_size};
+use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
+use crate::geometry::Homography;
+use crate::image::Photo;
+use crate::layout;
+use crate::models::Models;
+use crate::page::{Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
+use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
+use crate::runtime::{Pool, Runtime, RuntimeKind};
+
+/// Longer side of the picture the detector searches, in pixels.
+const SEARCH_SIDE: f32 = 640.0;
+/// Lines read in both directions to tell upright from upside down.
+const PROBES: usize = 3;
+
+/// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
+pub struct NativeEngine {
+    detector: Pool,
+    recognizer: Recognizer,
+    kind: RuntimeKind,
+    name: String,
+}
+
+impl NativeEngine {
+    /// Loads the networks so that `readers` threads can read at a time. With a `library` the networks run on that
+    /// ONNX Runtime, without one on rten.
+    pub fn load(models: &Models, library: Option<&Path>, readers: usize) -> Result<Self, Error> {
+        let runtime = match library {
+            Some(path) => Runtime::onnxruntime(path)?,
+            None => Runtime::Rten,
+        };
+        let readers = readers.max(1);
+        let detector = runtime.load(&models.detector, readers)?;
+        let recognizer = Recognizer::new(runtime.load(&models.recognizer, readers)?, models.charset.clone());
+        let kind = runtime.kind();
+        Ok(Self { detector, recognizer, kind, name: format!("native/{}", kind.name()) })
+    }
+
+    pub fn runtime(&self) -> RuntimeKind {
+        self.kind
+    }
+
+    /// Detected boxes inside a frame, in the frame's coordinates.
+    fn search(&self, canvas: &Canvas) -> Result<Vec<TextBox>, Error> {
+        let (width, height) = (canvas.frame.width, canvas.frame.height);
+        let scale = SEARCH_SIDE / width.max(height);
+        let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
+        let whole = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height }.to_quad();
+        let Some(picture) = canvas.cut(&whole, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        let mut boxes = detect(&self.detector, &picture)?;
+        let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
+        for text_box in &mut boxes {
+            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }));
+        }
+        Ok(boxes)
+    }
+
+    /// Recognises boxes of a canvas.
+    fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
+        let mut strips = Vec::with_capacity(boxes.len());
+        let mut owners = Vec::with_capacity(boxes.len());
+        for (i, (quad, alphabet)) in boxes.iter().enumerate() {
+            if let Some(strip) = strip(canvas, quad) {
+                strips.push((strip, *alphabet));
+                owners.push(i);
+            }
+        }
+        let mut lines = vec![None; boxes.len()];
+        for (glyphs, owner) in self.recognizer.read(&strips)?.into_iter().zip(owners) {
+            lines[owner] = line(&boxes[owner].0, glyphs);
+        }
+        Ok(lines)
+    }
+
+    /// Whether the text of the canvas stands on its head, by reading its longest lines both ways.
+    fn upside_down(&self, canvas: &Canvas, boxes: &[TextBox]) -> Result<bool, Error> {
+        let mut widest: Vec<Quad> = boxes.iter().map(|b| b.quad).collect();
+        widest.sort_by(|a, b| b.width().total_cmp(&a.width()));
+        widest.truncate(PROBES);
+        let mut both = Vec::new();
+        for quad in widest {
+            both.push((quad, Alphabet::Any));
+            both.push((quad.turned(2), Alphabet::Any));
+        }
+        let (mut upright, mut turned) = (0.0, 0.0);
+        for pair in self.recognise(canvas, &both)?.chunks_exact(2) {
+            let certainty = |line: &Option<Line>| {
+                line.as_ref().map_or(0.0, |l| l.confidence * l.confidence * l.text.len() as f32)
+            };
+            upright += certainty(&pair[0]);
+            turned += certainty(&pair[1]);
+        }
+        Ok(turned > upright)
+    }
+}
+
+impl OcrEngine for NativeEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&self, photo: &Photo) -> Result<Reading, Error> {
+        let mut timing = Timing::default();
+        let start = Instant::now();
+        let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+        let whole = whole_photo(&pyramid, photo.reduction);
+        let boxes = self.search(&whole)?;
+        let Some(degrees) = layout::direction(&boxes) else {
+            timing.find = milliseconds(start);
+            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: Quality::default() };
+            return Ok(Reading { page, canvas: whole, timing });
+        };
+        let mut canvas = text_canvas(&pyramid, &boxes, degrees, photo.reduction).unwrap_or(whole);
+        timing.find = milliseconds(start);
+
+        let start = Instant::now();
+        let mut boxes = self.search(&canvas)?;
+        timing.detect = milliseconds(start);
+
+        let start = Instant::now();
+        if self.upside_down(&canvas, &boxes)? {
+            canvas.turn_over();
+            let (width, height) = (canvas.frame.width, canvas.frame.height);
+            for text_box in &mut boxes {
+                let turned = text_box.quad.0.map(|p| Point { x: width - p.x, y: height - p.y });
+                text_box.quad = Quad(turned).turned(2);
+            }
+        }
+        let quads: Vec<(Quad, Alphabet)> = boxes.iter().map(|b| (b.quad, Alphabet::Any)).collect();
+        let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
+        lines.sort_by(|a, b| (a.rect.centre().y, a.rect.x0).partial_cmp(&(b.rect.centre().y, b.rect.x0)).unwrap_or(std::cmp::Ordering::Equal));
+        timing.recognize = milliseconds(start);
+        let page = Page { frame: canvas.frame.clone(), lines, quality: Quality::default() };
+        Ok(Reading { page, canvas, timing })
+    }
+
+    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
+        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
+        self.recognise(&reading.canvas, &quads)
+    }
+}
+
+fn milliseconds(since: Instant) -> f32 {
+    since.elapsed().as_secs_f32() * 1000.0
+}
+
+/// The photo itself as a frame.
+fn whole_photo(pyramid: &Arc<Pyramid>, reduction: f32) -> Canvas {
+    let base = pyramid.base();
+    Canvas::new(Arc::clone(pyramid), Framing::Text, base.width() as f32, base.height() as f32, Homography::scale(1.0), reduction)
+}
+
+fn text_canvas(pyramid: &Arc<Pyramid>, boxes: &[TextBox], degrees: f32, reduction: f32) -> Option<Canvas> {
+    let (width, height, to_base) = layout::text_frame(boxes, degrees)?;
+    Some(Canvas::new(Arc::clone(pyramid), Framing::Text, width, height, to_base, reduction))
+}
+
+/// The pixels of a line at the recogniser's height.
+fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
+    let (width, height) = (quad.width(), quad.height());
+    if height < 1e-3 || width < 1e-3 {
+        return None;
+    }
+    let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
+    canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)
+}
+
+/// A read strip put back where it stands on the page. `None` when nothing was legible.
+fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
+    if glyphs.iter().all(|g| g.candidates[0].0 == ' ') {
+        return None;
+    }
+    let rect = layout::bounds(&quad.0);
+    let [a, b, c, d] = quad.0;
+    let (left, right) = ((a.x + d.x) / 2.0, (b.x + c.x) / 2.0);
+    let place = |x: f32| left + (right - left) * x;
+    let angle = (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees();
+    let confidence = glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len() as f32;
+    let text = glyphs.iter().map(|g| g.candidates[0].0).collect();
+    let glyphs =
+        glyphs.into_iter().map(|g| Glyph { candidates: g.candidates, x0: place(g.x0), x1: place(g.x1) }).collect();
+    Some(Line { text, confidence, glyphs, rect, angle })
+}

@@ -1,0 +1,188 @@
+//! Text recognition: a strip of 48 pixels' height becomes characters with their alternatives.
+
+use image::RgbImage;
+
+use crate::engine::{Alphabet, Error};
+use crate::runtime::{Pool, Tensor};
+
+/// The height the network was trained on.
+pub(crate) const STRIP_HEIGHT: u32 = 48;
+/// Widths are rounded up to this, so that lines of about the same length share a batch.
+const WIDTH_STEP: u32 = 32;
+const MIN_WIDTH: u32 = 48;
+/// A longer strip is squeezed: no line on a card is this long.
+pub(crate) const MAX_WIDTH: u32 = 1280;
+/// Pixels recognised in one run; bounds the memory of a run.
+const BATCH_PIXELS: u32 = 2560;
+/// Candidates less likely than this are dropped.
+const MIN_CANDIDATE: f32 = 0.002;
+const MAX_CANDIDATES: usize = 5;
+
+/// A character read in a strip: its candidates and its extent in strip widths (0..=1).
+#[derive(Clone, Debug)]
+pub(crate) struct ReadGlyph {
+    pub(crate) candidates: Vec<(char, f32)>,
+    pub(crate) x0: f32,
+    pub(crate) x1: f32,
+}
+
+/// The network and its classes: the first is "no character", then one per character of the charset.
+pub(crate) struct Recognizer {
+    network: Pool,
+    charset: Vec<char>,
+}
+
+impl Recognizer {
+    pub(crate) fn new(network: Pool, charset: Vec<char>) -> Self {
+        Self { network, charset }
+    }
+
+    /// Reads strips of `STRIP_HEIGHT` pixels' height, each with the alphabet it may hold. The answers stand in the
+    /// order of the strips.
+    pub(crate) fn read(&self, strips: &[(RgbImage, Alphabet)]) -> Result<Vec<Vec<ReadGlyph>>, Error> {
+        let mut order: Vec<usize> = (0..strips.len()).collect();
+        order.sort_by_key(|&i| strips[i].0.width());
+        let mut read = vec![Vec::new(); strips.len()];
+        let mut rest = &order[..];
+        while let Some(&first) = rest.first() {
+            // Sorted by width, so a batch is as wide as its last strip.
+            let mut count = 1;
+            while count < rest.len() {
+                let width = padded(strips[rest[count]].0.width());
+                let waste = width - padded(strips[first].0.width());
+                if width * (count as u32 + 1) > BATCH_PIXELS || waste > WIDTH_STEP {
+                    break;
+                }
+                count += 1;
+            }
+            let (batch, others) = rest.split_at(count);
+            self.read_batch(strips, batch, &mut read)?;
+            rest = others;
+        }
+        Ok(read)
+    }
+
+    fn read_batch(
+        &self,
+        strips: &[(RgbImage, Alphabet)],
+        batch: &[usize],
+        read: &mut [Vec<ReadGlyph>],
+    ) -> Result<(), Error> {
+        let width = batch.iter().map(|&i| padded(strips[i].0.width())).max().unwrap_or(MIN_WIDTH) as usize;
+        let height = STRIP_HEIGHT as usize;
+        let plane = width * height;
+        // Zero is the middle grey the network was padded with in training.
+        let mut data = vec![0.0; batch.len() * 3 * plane];
+        for (slot, &i) in batch.iter().enumerate() {
+            let strip = &strips[i].0;
+            let stride = strip.width() as usize * 3;
+            for channel in 0..3 {
+                let out = &mut data[(slot * 3 + channel) * plane..][..plane];
+                for (row, pixels) in out.chunks_exact_mut(width).zip(strip.as_raw().chunks_exact(stride)) {
+                    for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
+                        *value = f32::from(pixel[2 - channel]) / 127.5 - 1.0;
+                    }
+                }
+            }
+        }
+        let output = self.network.run(&Tensor { shape: vec![batch.len(), 3, height, width], data })?;
+        let &[_, steps, classes] = &output.shape[..] else {
+            return Err(Error::Failed("the recogniser's output is not batch × steps × classes".into()));
+        };
+        if classes != self.charset.len() + 1 {
+            return Err(Error::Failed(format!(
+                "the recogniser knows {classes} classes, its character list {}",
+                self.charset.len() + 1
+            )));
+        }
+        for (slot, &i) in batch.iter().enumerate() {
+            let (strip, alphabet) = &strips[i];
+            let rows = &output.data[slot * steps * classes..][..steps * classes];
+            // Share of the padded width that the strip itself covers.
+            let used = strip.width() as f32 / width as f32;
+            read[i] = self.decode(rows, classes, used, *alphabet);
+        }
+        Ok(())
+    }
+
+    /// Best-path decoding of CTC output: the best class of each step, repetitions joined, blanks dropped. A character's
+    /// candidates are the classes' best probabilities over the steps that it took.
+    fn decode(&self, rows: &[f32], classes: usize, used: f32, alphabet: Alphabet) -> Vec<ReadGlyph> {
+        let allowed: Vec<bool> =
+            std::iter::once(true).chain(self.charset.iter().map(|&c| alphabet.contains(c))).collect();
+        let steps = rows.len() / classes;
+        let mut glyphs: Vec<(usize, usize, Vec<f32>)> = Vec::new(); // first step, last step, best probabilities
+        let mut previous = 0;
+        for (step, row) in rows.chunks_exact(classes).enumerate() {
+            let total: f32 = row.iter().zip(&allowed).filter(|(_, ok)| **ok).map(|(p, _)| p).sum();
+            // Where the alphabet excludes nearly all that the network sees, there is no character of it.
+            let scale = if total > 0.02 { 1.0 / total } else { 0.0 };
+            let best = (0..classes).filter(|&c| allowed[c]).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
+            let best = if scale == 0.0 { 0 } else { best };
+            if best != 0 {
+                let values = || row.iter().zip(&allowed).map(|(p, ok)| if *ok { p * scale } else { 0.0 });
+                match glyphs.last_mut() {
+                    Some((_, last, candidates)) if best == previous => {
+                        *last = step;
+                        for (candidate, value) in candidates.iter_mut().zip(values()) {
+                            *candidate = candidate.max(value);
+                        }
+                    }
+                    _ => glyphs.push((step, step, values().collect())),
+                }
+            }
+            previous = best;
+        }
+        let width = steps as f32 * used;
+        let centres: Vec<f32> = glyphs.iter().map(|(a, b, _)| (a + b + 1) as f32 / 2.0 / width).collect();
+        glyphs
+            .iter()
+            .enumerate()
+            .map(|(i, (_, _, values))| {
+                let mut candidates: Vec<(char, f32)> = values
+                    .iter()
+                    .enumerate()
+                    .skip(1)
+                    .filter(|(_, p)| **p >= MIN_CANDIDATE)
+                    .map(|(class, &p)| (self.charset[class - 1], p))
+                    .collect();
+                candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
+                candidates.truncate(MAX_CANDIDATES);
+                // Neighbours meet half-way; the outer ones are as wide as their inner half.
+                let x0 = if i > 0 { (centres[i - 1] + centres[i]) / 2.0 } else { centres[i] - 0.5 * pitch(&centres, i) };
+                let x1 = if i + 1 < centres.len() {
+                    (centres[i] + centres[i + 1]) / 2.0
+                } else {
+                    centres[i] + 0.5 * pitch(&centres, i)
+                };
+                ReadGlyph { candidates, x0: x0.clamp(0.0, 1.0), x1: x1.clamp(0.0, 1.0) }
+            })
+            .collect()
+    }
+}
+
+/// Distance from glyph `i` to its nearer neighbour.
+fn pitch(centres: &[f32], i: usize) -> f32 {
+    let before = i.checked_sub(1).map(|j| centres[i] - centres[j]);
+    let after = centres.get(i + 1).map(|next| next - centres[i]);
+    match (before, after) {
+        (Some(a), Some(b)) => a.min(b),
+        (Some(a), None) | (None, Some(a)) => a,
+        (None, None) => 1.0,
+    }
+}
+
+fn padded(width: u32) -> u32 {
+    width.max(MIN_WIDTH).div_ceil(WIDTH_STEP) * WIDTH_STEP
+}
+
+impl Alphabet {
+    pub(crate) fn contains(self, c: char) -> bool {
+        match self {
+            Alphabet::Any => true,
+            Alphabet::Digits => c.is_ascii_digit(),
+            Alphabet::Numeric => c.is_ascii_digit() || "-/. ".contains(c),
+            Alphabet::Letters => c.is_ascii_uppercase() || "'.,-/ ".contains(c),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! ONNX Runtime, loaded from a shared library at run time.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+
+use super::{Network, Networks, Tensor};
+use crate::engine::Error;
+
+/// ONNX Runtime permits one environment per process and it has to outlive every session, hence the static.
+static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
+
+pub(crate) struct Library {
+    environment: &'static Environment,
+}
+
+impl Library {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let opened = ENVIRONMENT.get_or_init(|| {
+            let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+            builder.with_name("filot").build().map_err(|error| error.to_string())
+        });
+        match opened {
+            Ok(environment) => Ok(Self { environment }),
+            Err(error) => Err(Error::Unavailable(format!("ONNX Runtime at {} does not load: {error}", path.display()))),
+        }
+    }
+
+    pub(super) fn load(&self, model: &[u8], copies: usize) -> Result<Networks, Error> {
+        (0..copies)
+            .map(|_| {
+                let session = self.session(model).map_err(|error| {
+                    Error::Unavailable(format!("the model does not load in ONNX Runtime: {error}"))
+                })?;
+                Ok(Box::new(OrtNetwork { session }) as Box<dyn Network>)
+            })
+            .collect()
+    }
+
+    fn session(&self, model: &[u8]) -> ort::Result<Session> {
+        let builder = Session::builder(self.environment)?;
+        // One thread per session: several cores are used by reading several cards at a time. Memory patterns and the
+        // arena keep the largest shape ever seen, which for lines of every width means hundreds of megabytes.
+        let mut builder = builder
+            .with_optimization_level(GraphOptimizationLevel::Level3)?
+            .with_intra_threads(1)?
+            .with_inter_threads(1)?
+            .with_memory_pattern(false)?
+            .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?;
+        builder.commit_from_memory(model)
+    }
+}
+
+struct OrtNetwork {
+    session: Session,
+}
+
+impl Network for OrtNetwork {
+    fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+        let failed = |error: ort::Error| Error::Failed(format!("ONNX Runtime: {error}"));
+        let view = TensorRef::from_array_view((&input.shape[..], &input.data[..])).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![view]).map_err(failed)?;
+        let (shape, data) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+        Ok(Tensor { shape: shape.iter().map(|&n| n as usize).collect(), data: data.to_vec() })
+    }
+}
