@@ -1,22 +1,17 @@
 //! Reads pictures and prints what stands on them: `read [--pages DIR] [--runtime LIB|rten] FILE…`.
 //!
 //! With `--pages`, each page is also written as JSON. For working on the reader; users have `filot scan`.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a developer's tool")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a developer's tool")]
 
 use std::path::{Path, PathBuf};
 
 use filot_ocr::engine::OcrEngine;
-use filot_ocr::image::Photo;
+use filot_ocr::image::{Limits, Photo};
 use filot_ocr::models::Models;
 use filot_ocr::native::NativeEngine;
-use image::ImageDecoder;
 
 fn decode(path: &Path) -> Photo {
-    let mut decoder = image::ImageReader::open(path).unwrap().into_decoder().unwrap();
-    let orientation = decoder.orientation().unwrap();
-    let mut picture = image::DynamicImage::from_decoder(decoder).unwrap();
-    picture.apply_orientation(orientation);
-    Photo { pixels: picture.to_rgb8(), reduction: 1.0 }
+    Photo::decode(&std::fs::read(path).unwrap(), &Limits::default()).unwrap()
 }
 
 fn main() {
@@ -33,7 +28,7 @@ fn main() {
             _ => files.push(PathBuf::from(arg)),
         }
     }
-    let models = Models::from_dir(Path::new("models")).unwrap();
+    let models = Models::from_dir(Path::new(&std::env::var("M").unwrap_or("models".into()))).unwrap();
     let engine = NativeEngine::load(&models, library.as_deref(), 1).unwrap();
     let mut totals = Vec::new();
     for file in files {

@@ -4,16 +4,21 @@ use std::path::Path;
 
 use crate::engine::Error;
 
-/// The networks the native reader needs, as ONNX bytes, and the recogniser's characters in class order.
+/// The networks the native reader needs, as ONNX bytes, and the recognisers' characters.
 pub struct Models {
     pub detector: Vec<u8>,
-    pub recognizer: Vec<u8>,
+    /// Reads every line; a fifth of the work of `careful_recognizer`.
+    pub quick_recognizer: Vec<u8>,
+    /// Reads again what the quick one is unsure of.
+    pub careful_recognizer: Vec<u8>,
+    /// Printable ASCII in class order, without the class for "no character"; the same for both recognisers.
     pub charset: Vec<char>,
 }
 
 /// File names inside a model folder.
 const DETECTOR: &str = "det-tiny.onnx";
-const RECOGNIZER: &str = "rec-small.onnx";
+const QUICK_RECOGNIZER: &str = "rec-tiny.onnx";
+const CAREFUL_RECOGNIZER: &str = "rec-small.onnx";
 const CHARSET: &str = "charset.txt";
 
 impl Models {
@@ -28,12 +33,11 @@ impl Models {
             })
         };
         let charset = String::from_utf8_lossy(&read(CHARSET)?).into_owned();
-        Self::from_parts(read(DETECTOR)?, read(RECOGNIZER)?, &charset)
-    }
-
-    /// `charset` holds one character per line, in class order, without the class for "no character".
-    pub fn from_parts(detector: Vec<u8>, recognizer: Vec<u8>, charset: &str) -> Result<Self, Error> {
-        let charset = charset.lines().filter_map(|line| line.chars().next()).collect();
-        Ok(Self { detector, recognizer, charset })
+        Ok(Self {
+            detector: read(DETECTOR)?,
+            quick_recognizer: read(QUICK_RECOGNIZER)?,
+            careful_recognizer: read(CAREFUL_RECOGNIZER)?,
+            charset: charset.lines().filter_map(|line| line.chars().next()).collect(),
+        })
     }
 }

@@ -1,0 +1,202 @@
+//! JPEG: its markers, and two decoders. The one that can decode at a half, a quarter or an eighth straight from the
+//! DCT coefficients serves large photos at a fraction of the memory; the other is faster at full size and knows
+//! four-channel pictures.
+
+use std::io;
+
+use image::RgbImage;
+use image::metadata::Orientation;
+use jpeg_decoder::PixelFormat;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+
+use super::header::{Format, Header, Layout, check_size};
+use super::{ImageError, Limits, reduce};
+
+/// Walks the markers of a JPEG file up to its end marker (ITU-T T.81, annex B).
+pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
+    let mut at = 2;
+    let mut frame: Option<Frame> = None;
+    let mut orientation = None;
+    let mut scans = 0;
+    let mut complete = false;
+    while let Some((marker, next)) = next_marker(bytes, at) {
+        at = next;
+        match marker {
+            // Restart markers, TEM and a second start stand alone.
+            0x01 | 0xD0..=0xD8 => continue,
+            0xD9 => {
+                complete = scans > 0;
+                break;
+            }
+            _ => {}
+        }
+        let Some(segment) = segment(bytes, at) else { break };
+        at += 2 + segment.len();
+        match marker {
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                if frame.is_some() {
+                    return Err(ImageError::Corrupt("two frame headers"));
+                }
+                let found = Frame::parse(marker, segment)?;
+                check_size(found.width, found.height, limits)?;
+                frame = Some(found);
+            }
+            0xE1 if orientation.is_none() => {
+                orientation = segment.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
+            }
+            0xDA => {
+                if frame.is_none() {
+                    return Err(ImageError::Corrupt("a scan before the frame header"));
+                }
+                scans += 1;
+                if scans > limits.scans {
+                    return Err(ImageError::TooManyScans);
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some(frame) = frame else {
+        return Err(if complete { ImageError::Corrupt("no frame header") } else { ImageError::Truncated });
+    };
+    if scans == 0 {
+        return Err(ImageError::Truncated);
+    }
+    Ok(Header {
+        format: Format::Jpeg,
+        width: frame.width,
+        height: frame.height,
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        layout: Layout::Jpeg {
+            coefficients: if frame.progressive || scans > 1 { frame.samples_per_pixel } else { 0.0 },
+            channels: frame.channels,
+            complete,
+        },
+    })
+}
+
+/// Position behind the next marker at or after `at`, skipping entropy-coded data, and its code.
+fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
+    loop {
+        at += memchr::memchr(0xFF, bytes.get(at..)?)? + 1;
+        match *bytes.get(at)? {
+            // A stuffed zero is data, another 0xFF is a fill byte.
+            0x00 | 0xFF => {}
+            marker => return Some((marker, at + 1)),
+        }
+    }
+}
+
+/// The content of the segment whose length field stands at `at`.
+fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let length = u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]);
+    bytes.get(at + 2..at + usize::from(length.max(2)))
+}
+
+struct Frame {
+    width: u32,
+    height: u32,
+    channels: u8,
+    progressive: bool,
+    /// Samples of all channels to one pixel: 3 without, 1.5 with the usual halved colours.
+    samples_per_pixel: f32,
+}
+
+impl Frame {
+    fn parse(marker: u8, segment: &[u8]) -> Result<Self, ImageError> {
+        let [precision, h1, h0, w1, w0, channels, components @ ..] = segment else {
+            return Err(ImageError::Truncated);
+        };
+        match marker {
+            0xC0..=0xC2 if *precision == 8 => {}
+            0xC0..=0xC2 => return Err(ImageError::Unsupported("JPEG with more than 8 bits per channel")),
+            0xC3 => return Err(ImageError::Unsupported("lossless JPEG")),
+            _ => return Err(ImageError::Unsupported("JPEG with arithmetic coding")),
+        }
+        if !matches!(channels, 1 | 3 | 4) {
+            return Err(ImageError::Unsupported("JPEG with an unusual number of channels"));
+        }
+        if components.len() < 3 * usize::from(*channels) {
+            return Err(ImageError::Corrupt("a short frame header"));
+        }
+        let samplings =
+            || components.chunks_exact(3).take(usize::from(*channels)).map(|c| (c[1] >> 4, c[1] & 15));
+        let (most_h, most_v) = samplings().fold((0, 0), |(h, v), (ch, cv)| (h.max(ch), v.max(cv)));
+        if samplings().any(|(h, v)| !(1..=4).contains(&h) || !(1..=4).contains(&v)) {
+            return Err(ImageError::Corrupt("a sampling factor out of range"));
+        }
+        let samples: f32 = samplings().map(|(h, v)| f32::from(h * v)).sum();
+        Ok(Self {
+            width: u32::from(u16::from_be_bytes([*w1, *w0])),
+            height: u32::from(u16::from_be_bytes([*h1, *h0])),
+            channels: *channels,
+            progressive: marker == 0xC2,
+            samples_per_pixel: samples / f32::from(most_h * most_v),
+        })
+    }
+}
+
+/// Decodes at `1/reduction`, as stored (not yet turned upright).
+pub(super) fn decode(
+    bytes: &[u8],
+    header: &Header,
+    reduction: u32,
+    limits: &Limits,
+) -> Result<RgbImage, ImageError> {
+    let Layout::Jpeg { channels, complete, .. } = header.layout else {
+        return Err(ImageError::Corrupt("not a JPEG header"));
+    };
+    if channels == 4 {
+        let (rgb, width, height) = full_size(bytes, limits)?;
+        return reduce::rows(&rgb, width, height, reduction).ok_or(ImageError::Truncated);
+    }
+    // Without an end marker only the decoder that reports missing data can tell a picture cut in half from one that
+    // merely lacks its last two bytes.
+    if reduction > 1 || !complete {
+        return reduced(bytes, header, reduction, limits);
+    }
+    let (rgb, width, height) = full_size(bytes, limits)?;
+    RgbImage::from_raw(width, height, rgb).ok_or(ImageError::Truncated)
+}
+
+fn full_size(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, u32, u32), ImageError> {
+    let options = DecoderOptions::new_fast()
+        .set_max_width(limits.side as usize)
+        .set_max_height(limits.side as usize)
+        .jpeg_set_max_scans(limits.scans)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let rgb = decoder.decode().map_err(|error| match error {
+        zune_jpeg::errors::DecodeErrors::ExhaustedData | zune_jpeg::errors::DecodeErrors::IoErrors(_) => {
+            ImageError::Truncated
+        }
+        zune_jpeg::errors::DecodeErrors::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
+        _ => ImageError::Corrupt("JPEG data"),
+    })?;
+    let (width, height) = decoder.dimensions().ok_or(ImageError::Truncated)?;
+    Ok((rgb, width as u32, height as u32))
+}
+
+fn reduced(bytes: &[u8], header: &Header, reduction: u32, limits: &Limits) -> Result<RgbImage, ImageError> {
+    let failed = |error| match error {
+        jpeg_decoder::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => ImageError::Truncated,
+        jpeg_decoder::Error::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
+        _ => ImageError::Corrupt("JPEG data"),
+    };
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(usize::try_from(limits.memory).unwrap_or(usize::MAX));
+    // The decoder takes the smallest scale at which one of the sides reaches its wish; only the longer side has one.
+    let wished = u16::try_from(header.width.max(header.height) / reduction).unwrap_or(u16::MAX);
+    let (width, height) = if header.width >= header.height { (wished, u16::MAX) } else { (u16::MAX, wished) };
+    decoder.scale(width, height).map_err(failed)?;
+    let data = decoder.decode().map_err(failed)?;
+    let info = decoder.info().ok_or(ImageError::Truncated)?;
+    let rgb = match info.pixel_format {
+        PixelFormat::RGB24 => data,
+        PixelFormat::L8 => data.iter().flat_map(|&v| [v, v, v]).collect(),
+        PixelFormat::L16 | PixelFormat::CMYK32 => return Err(ImageError::Unsupported("an unusual JPEG")),
+    };
+    RgbImage::from_raw(u32::from(info.width), u32::from(info.height), rgb).ok_or(ImageError::Truncated)
+}
