@@ -35,6 +35,12 @@ pub(crate) fn angle(text_box: &TextBox) -> f32 {
     (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees()
 }
 
+/// Whether a box belongs to text of the given direction; short boxes show none and belong to any.
+pub(crate) fn is_along(text_box: &TextBox, degrees: f32) -> bool {
+    let elongated = text_box.quad.width() > MIN_ELONGATION * text_box.quad.height();
+    !elongated || difference(angle(text_box), degrees).abs() <= TOLERANCE_DEGREES
+}
+
 /// `a - b` for undirected lines: -90..90.
 fn difference(a: f32, b: f32) -> f32 {
     (a - b + 90.0).rem_euclid(180.0) - 90.0
@@ -47,8 +53,7 @@ pub(crate) fn text_frame(boxes: &[TextBox], degrees: f32) -> Option<(f32, f32, H
     let mut hull: Option<Rect> = None;
     let mut heights = Vec::new();
     for text_box in boxes {
-        let elongated = text_box.quad.width() > MIN_ELONGATION * text_box.quad.height();
-        if elongated && difference(angle(text_box), degrees).abs() > TOLERANCE_DEGREES {
+        if !is_along(text_box, degrees) {
             continue;
         }
         let around = bounds(&to_frame.apply_quad(&text_box.quad).0);

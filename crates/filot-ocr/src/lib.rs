@@ -10,4 +10,5 @@ pub mod models;
 pub mod native;
 pub mod page;
 mod recognize;
+mod rectify;
 mod runtime;

@@ -13,8 +13,9 @@ use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::layout;
 use crate::models::Models;
-use crate::page::{Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
 use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
+use crate::rectify::{EDGE_SIDE, find_outline};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
 /// Longer side of the picture the detector searches, in pixels.
@@ -24,6 +25,10 @@ const PROBES: usize = 3;
 /// Lines whose least certain character is above this read the same with either recogniser (measured: 2 of 1,020 lines
 /// differ), so the quick one is enough.
 const SURE: f32 = 0.88;
+/// Lines are sought this far beyond the found outline, which may lie a little inside the card.
+const CARD_MARGIN_MM: f32 = 1.0;
+/// Share of the photo's aligned lines that must be found again on the card.
+const MIN_TEXT_KEPT: f32 = 0.6;
 
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
 pub struct NativeEngine {
@@ -56,19 +61,48 @@ impl NativeEngine {
         self.kind
     }
 
-    /// Detected boxes inside a frame, in the frame's coordinates.
-    fn search(&self, canvas: &Canvas) -> Result<Vec<TextBox>, Error> {
-        let (width, height) = (canvas.frame.width, canvas.frame.height);
+    /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates.
+    fn search(&self, canvas: &Canvas, margin: f32) -> Result<Vec<TextBox>, Error> {
+        let (width, height) = (canvas.frame.width + 2.0 * margin, canvas.frame.height + 2.0 * margin);
         let scale = SEARCH_SIDE / width.max(height);
         let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
-        let whole = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height }.to_quad();
-        let Some(picture) = canvas.cut(&whole, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
+        let Some(picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
         for text_box in &mut boxes {
-            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }));
+            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx - margin, y: p.y * sy - margin }));
         }
         Ok(boxes)
+    }
+
+    /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
+    /// without any text.
+    fn straighten(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
+        let start = Instant::now();
+        let overview = self.search(whole, 0.0)?;
+        let Some(degrees) = layout::direction(&overview) else {
+            timing.find = milliseconds(start);
+            return Ok(None);
+        };
+        let card = card_canvas(whole, &overview, degrees);
+        timing.find = milliseconds(start);
+
+        let start = Instant::now();
+        let aligned = overview.iter().filter(|b| layout::is_along(b, degrees)).count();
+        if let Some(canvas) = card {
+            let boxes = self.search(&canvas, CARD_MARGIN_MM)?;
+            let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
+            // An outline that lost most of the text, or across which the text runs askew, was not the card's.
+            if level as f32 >= MIN_TEXT_KEPT * aligned as f32 {
+                timing.detect = milliseconds(start);
+                return Ok(Some((canvas, boxes)));
+            }
+        }
+        let Some(canvas) = text_canvas(whole, &overview, degrees) else { return Ok(None) };
+        let boxes = self.search(&canvas, 0.0)?;
+        timing.detect = milliseconds(start);
+        Ok(Some((canvas, boxes)))
     }
 
     /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one.
@@ -113,21 +147,11 @@ impl OcrEngine for NativeEngine {
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
         let mut timing = Timing::default();
-        let start = Instant::now();
-        let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
-        let whole = whole_photo(&pyramid, photo.reduction);
-        let boxes = self.search(&whole)?;
-        let Some(degrees) = layout::direction(&boxes) else {
-            timing.find = milliseconds(start);
+        let whole = whole_photo(photo);
+        let Some((mut canvas, mut boxes)) = self.straighten(&whole, &mut timing)? else {
             let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: Quality::default() };
             return Ok(Reading { page, canvas: whole, timing });
         };
-        let mut canvas = text_canvas(&pyramid, &boxes, degrees, photo.reduction).unwrap_or(whole);
-        timing.find = milliseconds(start);
-
-        let start = Instant::now();
-        let mut boxes = self.search(&canvas)?;
-        timing.detect = milliseconds(start);
 
         let start = Instant::now();
         if self.upside_down(&canvas, &boxes)? {
@@ -157,14 +181,31 @@ fn milliseconds(since: Instant) -> f32 {
 }
 
 /// The photo itself as a frame.
-fn whole_photo(pyramid: &Arc<Pyramid>, reduction: f32) -> Canvas {
-    let base = pyramid.base();
-    Canvas::new(Arc::clone(pyramid), Framing::Text, base.width() as f32, base.height() as f32, Homography::scale(1.0), reduction)
+fn whole_photo(photo: &Photo) -> Canvas {
+    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+    let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
+    Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-fn text_canvas(pyramid: &Arc<Pyramid>, boxes: &[TextBox], degrees: f32, reduction: f32) -> Option<Canvas> {
+/// The card's frame in millimetres, where its outline shows.
+fn card_canvas(whole: &Canvas, text: &[TextBox], degrees: f32) -> Option<Canvas> {
+    let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
+    let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
+    let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
+    let text: Vec<Quad> = text
+        .iter()
+        .filter(|b| layout::is_along(b, degrees))
+        .map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy })))
+        .collect();
+    let outline = find_outline(&picture, &text, degrees)?;
+    let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
+    let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
+    Some(whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base))
+}
+
+fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {
     let (width, height, to_base) = layout::text_frame(boxes, degrees)?;
-    Some(Canvas::new(Arc::clone(pyramid), Framing::Text, width, height, to_base, reduction))
+    Some(whole.framed(Framing::Text, width, height, to_base))
 }
 
 /// The probability of the least certain character; blanks and colons, which decide nothing, aside.
