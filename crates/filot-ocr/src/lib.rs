@@ -1,6 +1,7 @@
 //! From a photo to text lines with positions. Knows nothing of KTP or NPWP, of networks or of async.
 
 mod canvas;
+pub mod child;
 mod detect;
 pub mod engine;
 mod geometry;
@@ -12,3 +13,4 @@ pub mod page;
 mod recognize;
 mod rectify;
 mod runtime;
+pub mod tesseract;
