@@ -43,7 +43,7 @@ pub fn run(mut command: Command, input: &[u8], allowance: Allowance) -> Result<V
     let mut child = Running(command.spawn().map_err(ChildError::Start)?);
     let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
 
-    let output = thread::scope(|scope| {
+    thread::scope(|scope| {
         // A child that stops reading gets a closed pipe or is killed below; either way the write ends.
         if let Some(mut stdin) = stdin {
             scope.spawn(move || stdin.write_all(input));
@@ -68,8 +68,7 @@ pub fn run(mut command: Command, input: &[u8], allowance: Allowance) -> Result<V
         child.kill();
         let status = status?;
         if status.success() { output } else { Err(ChildError::Failed(status)) }
-    });
-    output
+    })
 }
 
 /// A child that does not outlive its owner.

@@ -15,7 +15,7 @@ use crate::layout;
 use crate::models::Models;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
 use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
-use crate::rectify::{EDGE_SIDE, find_outline};
+use crate::rectify::{EDGE_SIDE, Finder, contains};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
 /// Longer side of the picture the detector searches, in pixels.
@@ -27,7 +27,7 @@ const PROBES: usize = 3;
 const SURE: f32 = 0.88;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
-/// Share of the photo's aligned lines that must be found again on the card.
+/// Share of the lines seen inside the outline at first that must be found again on the card.
 const MIN_TEXT_KEPT: f32 = 0.6;
 
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
@@ -81,25 +81,22 @@ impl NativeEngine {
     fn straighten(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
         let overview = self.search(whole, 0.0)?;
-        let Some(degrees) = layout::direction(&overview) else {
-            timing.find = milliseconds(start);
-            return Ok(None);
-        };
-        let card = card_canvas(whole, &overview, degrees);
+        let directions = layout::directions(&overview);
+        let card = card_canvas(whole, &overview, &directions);
         timing.find = milliseconds(start);
+        let Some(&main_direction) = directions.first() else { return Ok(None) };
 
         let start = Instant::now();
-        let aligned = overview.iter().filter(|b| layout::is_along(b, degrees)).count();
-        if let Some(canvas) = card {
+        if let Some((canvas, expected)) = card {
             let boxes = self.search(&canvas, CARD_MARGIN_MM)?;
             let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
-            // An outline that lost most of the text, or across which the text runs askew, was not the card's.
-            if level as f32 >= MIN_TEXT_KEPT * aligned as f32 {
+            // An outline in which most of the text is lost, or runs askew, was not a card's.
+            if level as f32 >= MIN_TEXT_KEPT * expected as f32 {
                 timing.detect = milliseconds(start);
                 return Ok(Some((canvas, boxes)));
             }
         }
-        let Some(canvas) = text_canvas(whole, &overview, degrees) else { return Ok(None) };
+        let Some(canvas) = text_canvas(whole, &overview, main_direction) else { return Ok(None) };
         let boxes = self.search(&canvas, 0.0)?;
         timing.detect = milliseconds(start);
         Ok(Some((canvas, boxes)))
@@ -187,20 +184,23 @@ fn whole_photo(photo: &Photo) -> Canvas {
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-/// The card's frame in millimetres, where its outline shows.
-fn card_canvas(whole: &Canvas, text: &[TextBox], degrees: f32) -> Option<Canvas> {
+/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it.
+fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize)> {
     let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
     let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
-    let text: Vec<Quad> = text
-        .iter()
-        .filter(|b| layout::is_along(b, degrees))
-        .map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy })))
-        .collect();
-    let outline = find_outline(&picture, &text, degrees)?;
+    let finder = Finder::new(&picture);
+    let found = directions.iter().enumerate().filter_map(|(i, &degrees)| {
+        let along = text.iter().filter(|b| layout::is_along(b, degrees));
+        let along: Vec<Quad> = along.map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }))).collect();
+        let outline = finder.outline(&along, degrees, i > 0)?;
+        let inside = along.iter().filter(|t| t.0.iter().all(|p| contains(&outline.quad, *p))).count();
+        Some((outline, inside))
+    });
+    let (outline, inside) = found.max_by(|(a, _), (b, _)| a.score.total_cmp(&b.score))?;
     let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
     let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
-    Some(whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base))
+    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside))
 }
 
 fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {

@@ -6,7 +6,7 @@ mod edges;
 use image::RgbImage;
 
 use crate::geometry::distance;
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Point, Quad};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Point, Quad, Rect};
 use edges::{Edges, Side};
 
 /// Longer side of the picture in which edges are sought, in pixels.
@@ -25,50 +25,108 @@ const ASPECT_TOLERANCE: f32 = 1.3;
 /// Smallest share of the picture that a card fills.
 const MIN_AREA: f32 = 0.04;
 
-/// A card's corners, starting top left for text that runs along `degrees`, with the share of its outline that shows an
-/// edge (0..=1).
+/// Share of the text inside the outline against what the outline itself shows.
+const TEXT_WEIGHT: f32 = 0.35;
+/// Per line of text that the outline cuts through.
+const CUT_PENALTY: f32 = 0.1;
+
+/// Edges of one picture, to look for cards in.
+pub(crate) struct Finder {
+    edges: Edges,
+    /// In pixels.
+    area: f32,
+}
+
+/// A card's corners, starting top left for text that runs in the wanted direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
     pub(crate) quad: Quad,
-    pub(crate) support: f32,
+    /// How much it looks like a card around that text; only for comparison with other outlines.
+    pub(crate) score: f32,
 }
 
-/// Looks for a card whose text runs along `degrees`; `text` are the detected lines in pixels of `picture`.
-pub(crate) fn find_outline(picture: &RgbImage, text: &[Quad], degrees: f32) -> Option<Outline> {
-    let edges = Edges::of(picture);
-    let along = edges.lines(degrees, CANDIDATES);
-    let across = edges.lines(degrees + 90.0, CANDIDATES);
-    let area = picture.width() as f32 * picture.height() as f32;
-    let centres: Vec<Point> = text.iter().map(|q| middle(q)).collect();
-    let mut best: Option<(f32, Outline)> = None;
+impl Finder {
+    pub(crate) fn new(picture: &RgbImage) -> Self {
+        Self { edges: Edges::of(picture), area: picture.width() as f32 * picture.height() as f32 }
+    }
+
+    /// Looks for a card whose text runs along `degrees`; `text` are the lines of that direction in pixels of the picture.
+    /// With `nearby`, only edges in the surroundings of the text count, which helps against a busy background.
+    pub(crate) fn outline(&self, text: &[Quad], degrees: f32, nearby: bool) -> Option<Outline> {
+        find(&self.edges, self.area, text, degrees, nearby)
+    }
+}
+
+fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> Option<Outline> {
+    let near = Surroundings::of(if nearby { text } else { &[] }, degrees);
+    let along = edges.lines(degrees, CANDIDATES, &near);
+    let across = edges.lines(degrees + 90.0, CANDIDATES, &near);
+    let centres: Vec<Point> = text.iter().map(middle).collect();
+    let mut best: Option<Outline> = None;
     for (i, top) in along.iter().enumerate() {
         for bottom in &along[i + 1..] {
             for (j, left) in across.iter().enumerate() {
                 for right in &across[j + 1..] {
                     let Some(quad) = quad(top, bottom, left, right, degrees) else { continue };
                     let Some(shape) = likeness(&quad, area) else { continue };
-                    let Some(support) = support(&edges, &quad) else { continue };
+                    let Some(support) = support(edges, &quad) else { continue };
                     let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
                     let share = if centres.is_empty() { 0.0 } else { inside / centres.len() as f32 };
                     let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
-                    let score = support + shape + 0.5 * share - 0.06 * cut;
-                    if best.as_ref().is_none_or(|(s, _)| score > *s) {
-                        best = Some((score, Outline { quad, support }));
+                    let score = support + shape + TEXT_WEIGHT * share - CUT_PENALTY * cut;
+                    if best.as_ref().is_none_or(|b| score > b.score) {
+                        best = Some(Outline { quad, score });
                     }
                 }
             }
         }
     }
-    let (_, outline) = best?;
-    let quad = edges.refine(&outline.quad);
-    Some(Outline { quad, ..outline })
+    let outline = best?;
+    Some(Outline { quad: edges.refine(&outline.quad), ..outline })
+}
+
+/// The part of the picture in which the card of some text must lie: the rectangle around the text, with room for a
+/// card's margins.
+struct Surroundings {
+    turn: (f32, f32),
+    bounds: Rect,
+}
+
+/// The text of a card covers at least this share of its width and height.
+const TEXT_EXTENT: f32 = 0.5;
+
+impl Surroundings {
+    fn of(text: &[Quad], degrees: f32) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let turned: Vec<Point> = text.iter().flat_map(|q| q.0).map(|p| turn(p, sin, cos)).collect();
+        let mut bounds = crate::layout::bounds(&turned);
+        let room = 1.0 / TEXT_EXTENT - 1.0;
+        // A single line says little about the height of its card.
+        let (width, height) = (bounds.width(), bounds.height().max(bounds.width() * 0.3));
+        bounds.x0 -= width * room;
+        bounds.x1 += width * room;
+        bounds.y0 -= height * room;
+        bounds.y1 += height * room;
+        Self { turn: (sin, cos), bounds }
+    }
+
+    fn contain(&self, p: Point) -> bool {
+        let p = turn(p, self.turn.0, self.turn.1);
+        let b = &self.bounds;
+        // Without text there is no rectangle, and nowhere to rule out.
+        b.x0 > b.x1 || ((b.x0..=b.x1).contains(&p.x) && (b.y0..=b.y1).contains(&p.y))
+    }
+}
+
+fn turn(p: Point, sin: f32, cos: f32) -> Point {
+    Point { x: p.x * cos + p.y * sin, y: p.y * cos - p.x * sin }
 }
 
 /// The quadrilateral between four lines, corners clockwise from the start of the upper text edge.
 fn quad(a: &Side, b: &Side, c: &Side, d: &Side, degrees: f32) -> Option<Quad> {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    let u = |p: Point| p.x * cos + p.y * sin;
-    let v = |p: Point| -p.x * sin + p.y * cos;
+    let u = |p: Point| turn(p, sin, cos).x;
+    let v = |p: Point| turn(p, sin, cos).y;
     let mut corners = [a.crossing(c)?, a.crossing(d)?, b.crossing(d)?, b.crossing(c)?];
     // a or b may be the upper one, c or d the left one.
     if v(corners[0]) + v(corners[1]) > v(corners[2]) + v(corners[3]) {
@@ -126,7 +184,7 @@ fn middle(quad: &Quad) -> Point {
     Point { x: sum(|p| p.x), y: sum(|p| p.y) }
 }
 
-fn contains(quad: &Quad, p: Point) -> bool {
+pub(crate) fn contains(quad: &Quad, p: Point) -> bool {
     (0..4).all(|i| {
         let (a, b) = (quad.0[i], quad.0[(i + 1) % 4]);
         (b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x) >= 0.0
@@ -165,21 +223,21 @@ mod tests {
     #[test]
     fn finds_a_card_in_perspective() {
         let (image, truth) = picture([(90.0, 80.0), (420.0, 110.0), (400.0, 320.0), (80.0, 290.0)], 60, 180);
-        let found = find_outline(&image, &[], 5.0).unwrap();
+        let found = Finder::new(&image).outline(&[], 5.0, false).unwrap();
         assert!(worst_corner(&found.quad, &truth) < 2.5, "{:?}", found.quad);
     }
 
     #[test]
     fn finds_a_card_on_its_side() {
         let (image, truth) = picture([(330.0, 30.0), (335.0, 350.0), (135.0, 345.0), (130.0, 35.0)], 200, 90);
-        let found = find_outline(&image, &[], 90.0).unwrap();
+        let found = Finder::new(&image).outline(&[], 90.0, false).unwrap();
         assert!(worst_corner(&found.quad, &truth) < 2.5, "{:?}", found.quad);
     }
 
     #[test]
     fn a_square_or_an_empty_table_is_no_card() {
         let (image, _) = picture([(100.0, 80.0), (300.0, 80.0), (300.0, 280.0), (100.0, 280.0)], 60, 180);
-        assert!(find_outline(&image, &[], 0.0).is_none());
-        assert!(find_outline(&RgbImage::from_pixel(512, 384, image::Rgb([90; 3])), &[], 0.0).is_none());
+        assert!(Finder::new(&image).outline(&[], 0.0, false).is_none());
+        assert!(Finder::new(&RgbImage::from_pixel(512, 384, image::Rgb([90; 3]))).outline(&[], 0.0, false).is_none());
     }
 }

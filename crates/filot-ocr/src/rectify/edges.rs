@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use super::Surroundings;
 use crate::page::{Point, Quad};
 
 /// Lines are sought within this many degrees of the wanted direction.
@@ -93,8 +94,8 @@ impl Edges {
         Self { width, height, gradient }
     }
 
-    /// The strongest lines that run within `SPREAD` of `degrees`, by Hough votes along the gradient.
-    pub(super) fn lines(&self, degrees: f32, count: usize) -> Vec<Side> {
+    /// The strongest lines that run within `SPREAD` of `degrees`, by Hough votes of the edges in `near`.
+    pub(super) fn lines(&self, degrees: f32, count: usize, near: &Surroundings) -> Vec<Side> {
         let slants: Vec<(f32, f32)> = (-SPREAD..=SPREAD)
             .map(|offset| {
                 let angle = (degrees + 90.0 + offset as f32).to_radians();
@@ -109,7 +110,7 @@ impl Edges {
             for x in 0..self.width {
                 let (gx, gy) = self.gradient[y * self.width + x];
                 let strength = gx.hypot(gy);
-                if strength < 0.4 {
+                if strength < 0.4 || !near.contain(Point { x: x as f32, y: y as f32 }) {
                     continue;
                 }
                 for (slot, (nx, ny)) in slants.iter().enumerate() {
