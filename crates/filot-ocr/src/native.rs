@@ -7,13 +7,15 @@ use std::time::Instant;
 use image::RgbImage;
 
 use crate::canvas::{Canvas, Pyramid};
+use crate::contrast::{clean, is_noisy, stretch};
 use crate::detect::{TextBox, detect, network_size};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::layout;
 use crate::models::Models;
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
+use crate::quality;
 use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
 use crate::rectify::{EDGE_SIDE, Finder, contains};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
@@ -25,6 +27,11 @@ const PROBES: usize = 3;
 /// Lines whose least certain character is above this read the same with either recogniser (measured: 2 of 1,020 lines
 /// differ), so the quick one is enough.
 const SURE: f32 = 0.88;
+/// Below this, a cleaned picture of the line may read better.
+const FAIRLY_SURE: f32 = 0.6;
+/// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
+const DETECTION_WINDOW: usize = 61;
+const STRIP_WINDOW: usize = 97;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
 /// Share of the lines seen inside the outline at first that must be found again on the card.
@@ -67,7 +74,11 @@ impl NativeEngine {
         let scale = SEARCH_SIDE / width.max(height);
         let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
         let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
-        let Some(picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        stretch(&mut picture);
+        if is_noisy(&picture) {
+            picture = clean(&picture, DETECTION_WINDOW);
+        }
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
         for text_box in &mut boxes {
@@ -102,15 +113,23 @@ impl NativeEngine {
         Ok(Some((canvas, boxes)))
     }
 
-    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one.
+    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one, and what that
+    /// is unsure of once more after cleaning the picture.
     fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
-        let mut lines = recognise_with(&self.quick, canvas, boxes)?;
-        let unsure: Vec<usize> = (0..boxes.len())
-            .filter(|&i| lines[i].as_ref().is_some_and(|line| weakest(line) < SURE))
-            .collect();
-        let again: Vec<(Quad, Alphabet)> = unsure.iter().map(|&i| boxes[i]).collect();
-        for (line, i) in recognise_with(&self.careful, canvas, &again)?.into_iter().zip(unsure) {
-            lines[i] = line;
+        let mut lines = recognise_with(&self.quick, canvas, boxes, false)?;
+        let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
+            let below = |line: &Line| weakest(line) < least;
+            (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
+        };
+        for (least, cleaned) in [(SURE, false), (FAIRLY_SURE, true)] {
+            let again = unsure(&lines, least);
+            let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
+            for (line, i) in recognise_with(&self.careful, canvas, &chosen, cleaned)?.into_iter().zip(again) {
+                let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
+                if !cleaned || confidence(&line) > confidence(&lines[i]) {
+                    lines[i] = line;
+                }
+            }
         }
         Ok(lines)
     }
@@ -126,7 +145,7 @@ impl NativeEngine {
             both.push((quad.turned(2), Alphabet::Any));
         }
         let (mut upright, mut turned) = (0.0, 0.0);
-        for pair in recognise_with(&self.quick, canvas, &both)?.chunks_exact(2) {
+        for pair in recognise_with(&self.quick, canvas, &both, false)?.chunks_exact(2) {
             let certainty = |line: &Option<Line>| {
                 line.as_ref().map_or(0.0, |l| l.confidence * l.confidence * l.text.len() as f32)
             };
@@ -146,7 +165,7 @@ impl OcrEngine for NativeEngine {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
         let Some((mut canvas, mut boxes)) = self.straighten(&whole, &mut timing)? else {
-            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: Quality::default() };
+            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: quality::measure(&whole, &[], photo.reduction) };
             return Ok(Reading { page, canvas: whole, timing });
         };
 
@@ -163,13 +182,14 @@ impl OcrEngine for NativeEngine {
         let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
         lines.sort_by(|a, b| (a.rect.centre().y, a.rect.x0).partial_cmp(&(b.rect.centre().y, b.rect.x0)).unwrap_or(std::cmp::Ordering::Equal));
         timing.recognize = milliseconds(start);
-        let page = Page { frame: canvas.frame.clone(), lines, quality: Quality::default() };
+        let quality = quality::measure(&canvas, &lines, photo.reduction);
+        let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
         let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads)
+        recognise_with(&self.careful, &reading.canvas, &quads, false)
     }
 }
 
@@ -219,11 +239,15 @@ fn recognise_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
+    cleaned: bool,
 ) -> Result<Vec<Option<Line>>, Error> {
         let mut strips = Vec::with_capacity(boxes.len());
         let mut owners = Vec::with_capacity(boxes.len());
         for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-            if let Some(strip) = strip(canvas, quad) {
+            if let Some(mut strip) = strip(canvas, quad) {
+            if cleaned {
+                strip = clean(&strip, STRIP_WINDOW);
+            }
                 strips.push((strip, *alphabet));
                 owners.push(i);
             }
@@ -242,7 +266,9 @@ fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
         return None;
     }
     let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
-    canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)
+    let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
+    stretch(&mut strip);
+    Some(strip)
 }
 
 /// A read strip put back where it stands on the page. `None` when nothing was legible.
