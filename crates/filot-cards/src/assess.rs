@@ -2,7 +2,7 @@
 
 use filot_ocr::engine::{Error, OcrEngine, Region, Timing};
 use filot_ocr::image::Photo;
-use filot_ocr::page::{Framing, Quality};
+use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -56,6 +56,8 @@ pub struct Reading {
     pub timing: Timing,
     /// How many regions were read a second time.
     pub reread: usize,
+    /// Where the card, or its text, lies in the photo.
+    pub frame: Frame,
 }
 
 /// Reads a photo, reads its weak places again, and judges the result.
@@ -77,5 +79,5 @@ pub fn read_card(
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
     }
-    Ok(Reading { assessment: assess(&draft, policy, today), timing: reading.timing, reread: weak.len() })
+    Ok(Reading { assessment: assess(&draft, policy, today), timing: reading.timing, reread: weak.len(), frame: reading.page.frame.clone() })
 }
