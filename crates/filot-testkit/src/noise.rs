@@ -16,11 +16,11 @@ impl Noise {
 
     /// A smooth value in `-1.0..1.0`; features are about one unit in size.
     pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
-        let (fx, fy) = (x.floor(), y.floor());
-        let (tx, ty) = (smooth(x - fx), smooth(y - fy));
-        let wrap = |v: f32| (v as i64).rem_euclid(SIDE as i64) as usize;
-        let (x0, y0) = (wrap(fx), wrap(fy));
-        let (x1, y1) = ((x0 + 1) % SIDE, (y0 + 1) % SIDE);
+        let (fx, fy) = (floor(x), floor(y));
+        let (tx, ty) = (smooth(x - fx as f32), smooth(y - fy as f32));
+        // A power of two, so that masking wraps negative positions as well.
+        let wrap = |v: i32| (v & (SIDE as i32 - 1)) as usize;
+        let (x0, y0, x1, y1) = (wrap(fx), wrap(fy), wrap(fx + 1), wrap(fy + 1));
         let (top, low) = (y0 * SIDE, y1 * SIDE);
         let a = mix(self.lattice[top + x0], self.lattice[top + x1], tx);
         let b = mix(self.lattice[low + x0], self.lattice[low + x1], tx);
@@ -33,6 +33,12 @@ impl Noise {
             + 0.29 * self.at(2.1 * x + 7.0, 2.1 * y)
             + 0.14 * self.at(4.3 * x, 4.3 * y + 11.0)
     }
+}
+
+/// The next whole number at or below `x`. `f32::floor` is a library call on processors without an instruction for it.
+fn floor(x: f32) -> i32 {
+    let near = x as i32;
+    near - i32::from(near as f32 > x)
 }
 
 /// 0 to 1 with level ends.
@@ -56,7 +62,7 @@ pub(crate) fn mix3(a: [f32; 3], b: [f32; 3], t: f32) -> [f32; 3] {
 
 /// Near enough to a sine of `turns` full turns, and several times quicker.
 pub(crate) fn wave(turns: f32) -> f32 {
-    let p = 2.0 * (turns - turns.floor()) - 1.0;
+    let p = 2.0 * (turns - floor(turns) as f32) - 1.0;
     -4.0 * p * (1.0 - p.abs())
 }
 

@@ -122,8 +122,8 @@ fn sample(sheet: &Sheet, x: f32, y: f32) -> [f32; 3] {
 
 /// A copier: no colour, hard contrast, toner dust.
 fn copy(picture: &mut RgbImage, dice: &mut Dice) {
-    let black = dice.range(30.0, 70.0);
-    let white = dice.range(165.0, 205.0);
+    let black = dice.range(8.0, 56.0);
+    let white = dice.range(155.0, 205.0);
     let paper = dice.range(236.0, 254.0);
     let toner = dice.range(8.0, 46.0);
     let curve: Vec<u8> =

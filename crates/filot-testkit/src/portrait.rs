@@ -55,7 +55,7 @@ pub(crate) fn photo(sheet: &mut Sheet, dice: &mut Dice, extent: Extent, female: 
     };
     let glasses = dice.chance(0.15);
     let centre = [dice.range(-0.05, 0.05), dice.range(0.42, 0.48)];
-    let size = [dice.range(0.33, 0.40), dice.range(0.235, 0.275)];
+    let size = [dice.range(0.40, 0.47), dice.range(0.235, 0.27)];
     let light = dice.range(-0.3, 0.3);
     let (w, h) = (extent.x1 - extent.x0, extent.y1 - extent.y0);
     // Coordinates: x from -1 to 1 across, y from 0 to 1 down; `squash` makes x and y comparable.

@@ -81,7 +81,7 @@ impl Sheet {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
         if let Some(pixel) = self.pixels.get_pixel_mut_checked(x, y) {
             for (old, new) in pixel.0.iter_mut().zip(colour) {
-                *old = mix(f32::from(*old), new, alpha).round() as u8;
+                *old = (mix(f32::from(*old), new, alpha) + 0.5) as u8;
             }
         }
     }

@@ -85,17 +85,29 @@ fn columns(picture: &mut RgbImage, kernel: &[u32]) {
 
 /// Mean over `2 × radius + 1` pixels of each row.
 fn box_rows(picture: &mut RgbImage, radius: usize) {
-    let width = picture.width() as usize;
-    let mut source = vec![0_u8; width * 3];
-    let scale = (1 << 16) / (2 * radius as u32 + 1);
-    for row in picture.as_mut().chunks_exact_mut(width * 3) {
-        source.copy_from_slice(row);
-        for channel in 0..3 {
-            let at = |x: usize| u32::from(source[x.min(width - 1) * 3 + channel]);
-            let mut sum = at(0) * (radius as u32 + 1) + (1..=radius).map(at).sum::<u32>();
-            for x in 0..width {
-                row[x * 3 + channel] = ((sum * scale + (1 << 15)) >> 16).min(255) as u8;
-                sum = sum + at(x + radius + 1) - at(x.saturating_sub(radius));
+    let width = picture.width() as usize * 3;
+    let pad = (radius + 1) * 3;
+    let mut padded = vec![0_u8; width + 2 * pad];
+    let window = 2 * radius as u32 + 1;
+    let scale = (1 << 16) / window;
+    for row in picture.as_mut().chunks_exact_mut(width) {
+        padded[pad..pad + width].copy_from_slice(row);
+        for n in 0..pad {
+            padded[n] = row[n % 3];
+            padded[pad + width + n] = row[width - 3 + n % 3];
+        }
+        let mut sums = [0_u32; 3];
+        for pixel in padded[3..].chunks_exact(3).take(window as usize) {
+            for (sum, &value) in sums.iter_mut().zip(pixel) {
+                *sum += u32::from(value);
+            }
+        }
+        let next = padded[2 * pad..].chunks_exact(3);
+        let gone = padded[3..].chunks_exact(3);
+        for ((out, next), gone) in row.chunks_exact_mut(3).zip(next).zip(gone) {
+            for c in 0..3 {
+                out[c] = ((sums[c] * scale + (1 << 15)) >> 16).min(255) as u8;
+                sums[c] = sums[c] + u32::from(next[c]) - u32::from(gone[c]);
             }
         }
     }
