@@ -1,0 +1,312 @@
+//! Settings. This is the only place that reads the environment.
+//!
+//! The defaults are `filot.toml` itself, compiled in. Over them come a file, then the environment. Every problem is
+//! collected, so that one start shows all of them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use filot_cards::decide::Policy;
+use filot_ocr::image::{Limits, MemoryBudget};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// The documented defaults.
+pub const DEFAULTS: &str = include_str!("../../../filot.toml");
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub reader: Reader,
+    pub limits: Limits,
+    pub pdf: Pdf,
+    pub policy: Policy,
+    /// The environment asks for output without colours (<https://no-color.org>).
+    pub no_color: bool,
+}
+
+/// How to read.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reader {
+    pub engine: Engine,
+    pub runtime: Runtime,
+    #[serde(deserialize_with = "non_empty")]
+    pub models: Option<PathBuf>,
+    #[serde(deserialize_with = "non_empty")]
+    pub library: Option<PathBuf>,
+    pub tesseract: PathBuf,
+    pub tesseract_time_limit_s: u64,
+}
+
+/// Which reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// PP-OCRv6 networks
+    Native,
+    /// The system's Tesseract program
+    Tesseract,
+}
+
+/// What the native reader's networks run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// ONNX Runtime when its library is there, else rten
+    Auto,
+    /// ONNX Runtime
+    Ort,
+    /// Built in
+    Rten,
+}
+
+/// Limits of the process that draws PDF pages.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pdf {
+    pub time_limit_s: u64,
+    pub cpu_limit_s: u64,
+    pub memory_mb: u64,
+}
+
+#[derive(Deserialize)]
+struct Files {
+    max_mb: usize,
+    max_megapixels: u64,
+    max_side: u32,
+    decoding_memory_mb: u64,
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    auto_approve: u8,
+    auto_reject: u8,
+    min_confidence: f32,
+    min_age: i16,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    reader: Reader,
+    files: Files,
+    pdf: Pdf,
+    decision: Decision,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problems(Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are not usable:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Config {
+    /// Reads defaults, then `file` (or the one that `FILOT_CONFIG` names), then the environment of this process.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let named =
+            environment.iter().find(|(key, _)| key == "FILOT_CONFIG").map(|(_, value)| Path::new(value));
+        let text = match file.or(named) {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Problems(vec![format!("{} cannot be read: {error}", path.display())]))?,
+        };
+        Self::from_parts(&text, &environment)
+    }
+
+    /// Settings from a file's text and an environment.
+    fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut settings: Table = DEFAULTS.parse().expect("filot.toml is compiled in and tested");
+        match text.parse::<Table>() {
+            Ok(table) => overlay(&mut settings, table, &mut problems),
+            Err(error) => problems.push(error.to_string()),
+        }
+        overlay_environment(&mut settings, environment, &mut problems);
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let Settings { reader, files, pdf, decision } =
+            Value::Table(settings).try_into().map_err(|error| Problems(vec![error.to_string()]))?;
+        let mut check = |holds: bool, problem: &str| {
+            if !holds {
+                problems.push(problem.to_owned());
+            }
+        };
+        check((1..=1024).contains(&files.max_mb), "files.max_mb must be between 1 and 1024");
+        check(files.max_megapixels >= 1, "files.max_megapixels must be at least 1");
+        check(files.decoding_memory_mb >= 16, "files.decoding_memory_mb must be at least 16");
+        check(pdf.memory_mb >= 64, "pdf.memory_mb must be at least 64");
+        check(pdf.time_limit_s >= 1 && pdf.cpu_limit_s >= 1, "the time limits of [pdf] must be at least 1 s");
+        check(reader.tesseract_time_limit_s >= 1, "reader.tesseract_time_limit_s must be at least 1");
+        check(
+            decision.auto_reject < decision.auto_approve && decision.auto_approve <= 100,
+            "decision.auto_reject must be below decision.auto_approve, and that at most 100",
+        );
+        check(
+            (0.0..=1.0).contains(&decision.min_confidence),
+            "decision.min_confidence must be between 0 and 1",
+        );
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let memory = files.decoding_memory_mb << 20;
+        Ok(Self {
+            reader,
+            limits: Limits {
+                bytes: files.max_mb << 20,
+                pixels: files.max_megapixels * 1_000_000,
+                side: files.max_side,
+                memory,
+                budget: MemoryBudget::new(memory),
+                ..Limits::default()
+            },
+            pdf,
+            policy: Policy {
+                auto_approve: decision.auto_approve,
+                auto_reject: decision.auto_reject,
+                min_confidence: decision.min_confidence,
+                min_age: decision.min_age,
+            },
+            no_color: environment.iter().any(|(key, value)| key == "NO_COLOR" && !value.is_empty()),
+        })
+    }
+}
+
+impl Reader {
+    /// How long one run of Tesseract may take.
+    pub fn tesseract_time_limit(&self) -> Duration {
+        Duration::from_secs(self.tesseract_time_limit_s)
+    }
+}
+
+/// Lays the keys of `over` onto `settings`, noting those that do not exist or are of another type.
+fn overlay(settings: &mut Table, over: Table, problems: &mut Vec<String>) {
+    for (section, keys) in over {
+        let Some(known) = settings.get_mut(&section).and_then(Value::as_table_mut) else {
+            problems.push(format!("there is no section [{section}]"));
+            continue;
+        };
+        let Value::Table(keys) = keys else {
+            problems.push(format!("{section} must be a section"));
+            continue;
+        };
+        for (key, value) in keys {
+            set(known, &section, &key, value, problems);
+        }
+    }
+}
+
+fn set(section: &mut Table, name: &str, key: &str, value: Value, problems: &mut Vec<String>) {
+    match section.get_mut(key) {
+        None => problems.push(format!("there is no setting {name}.{key}")),
+        Some(Value::Float(known)) if value.is_integer() => {
+            *known = value.as_integer().unwrap_or_default() as f64
+        }
+        Some(known) if known.same_type(&value) => *known = value,
+        Some(known) => problems.push(format!("{name}.{key} must be a {}, not {value}", known.type_str())),
+    }
+}
+
+/// `FILOT_<SECTION>_<KEY>` for the sections there are; other variables are somebody else's.
+fn overlay_environment(settings: &mut Table, environment: &[(String, String)], problems: &mut Vec<String>) {
+    for (variable, text) in environment {
+        let Some(path) = variable.strip_prefix("FILOT_") else { continue };
+        let path = path.to_ascii_lowercase();
+        let Some((name, key)) = path.split_once('_') else { continue };
+        let Some(section) = settings.get_mut(name).and_then(Value::as_table_mut) else { continue };
+        let value = match section.get(key) {
+            Some(Value::String(_)) | None => Value::String(text.clone()),
+            Some(_) => match format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v")) {
+                Some(value) => value,
+                None => Value::String(text.clone()),
+            },
+        };
+        let mut found = Vec::new();
+        set(section, name, key, value, &mut found);
+        problems.extend(found.into_iter().map(|problem| format!("{variable}: {problem}")));
+    }
+}
+
+fn non_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_file_of_defaults_is_complete_and_agrees_with_the_libraries() {
+        let config = Config::from_parts("", &[]).unwrap();
+        assert_eq!(config.policy, Policy::default());
+        let (given, own) = (&config.limits, Limits::default());
+        assert_eq!(
+            (given.bytes, given.pixels, given.side, given.memory, given.scans, given.working_side),
+            (own.bytes, own.pixels, own.side, own.memory, own.scans, own.working_side)
+        );
+    }
+
+    #[test]
+    fn environment_wins_over_file_wins_over_default() {
+        let text = "[decision]\nauto_approve = 90\nmin_confidence = 1\n[reader]\nmodels = \"m\"\n";
+        let config = Config::from_parts(
+            text,
+            &environment(&[
+                ("FILOT_DECISION_AUTO_APPROVE", "95"),
+                ("FILOT_READER_ENGINE", "tesseract"),
+                ("FILOT_FRONTEND_ORIGIN", "https://example.com"),
+                ("NO_COLOR", "1"),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(config.policy.auto_approve, 95);
+        assert_eq!(config.policy.min_confidence, 1.0);
+        assert_eq!(config.reader.engine, Engine::Tesseract);
+        assert_eq!(config.reader.models, Some(PathBuf::from("m")));
+        assert_eq!(config.reader.library, None);
+        assert!(config.no_color);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text =
+            "[decision]\nauto_aprove = 90\nauto_reject = \"x\"\n[files]\nmax_mb = 20\n[nothing]\na = 1\n";
+        let problems = Config::from_parts(
+            text,
+            &environment(&[("FILOT_READER_MODEL", "x"), ("FILOT_FILES_MAX_MB", "many")]),
+        )
+        .unwrap_err();
+        let told = problems.to_string();
+        for wanted in [
+            "decision.auto_aprove",
+            "decision.auto_reject",
+            "[nothing]",
+            "FILOT_READER_MODEL",
+            "FILOT_FILES_MAX_MB",
+        ] {
+            assert!(told.contains(wanted), "{wanted} in {told}");
+        }
+        let problems =
+            Config::from_parts("[decision]\nauto_approve = 10\n[pdf]\nmemory_mb = 1\n", &[]).unwrap_err();
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        assert!(Config::from_parts("[reader]\nengine = \"magic\"\n", &[]).is_err());
+        assert!(Config::from_parts("not toml", &[]).is_err());
+    }
+}
