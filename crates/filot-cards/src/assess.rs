@@ -35,17 +35,17 @@ pub struct Assessment {
 
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
 pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
-    let _ = (today, draft.declared);
+    let _ = today;
     Assessment {
-        document_type: DocumentType::Other,
-        fields: Fields::new(),
+        document_type: draft.document_type(),
+        fields: draft.fields(),
         score: 0,
         decision: decide(0, policy),
         retake_advised: false,
         checks: Vec::new(),
         ledger: Vec::new(),
-        quality: draft.page.quality.clone(),
-        framing: draft.page.frame.framing,
+        quality: draft.quality.clone(),
+        framing: draft.frame.framing,
     }
 }
 
@@ -79,5 +79,10 @@ pub fn read_card(
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
     }
-    Ok(Reading { assessment: assess(&draft, policy, today), timing: reading.timing, reread: weak.len(), frame: reading.page.frame.clone() })
+    Ok(Reading {
+        assessment: assess(&draft, policy, today),
+        timing: reading.timing,
+        reread: weak.len(),
+        frame: reading.page.frame.clone(),
+    })
 }
