@@ -38,7 +38,7 @@ pub(crate) fn stretch(picture: &mut RgbImage) {
 }
 
 /// Noise against contrast above which a picture is worth cleaning.
-const NOISY: f32 = 0.055;
+const NOISY: f32 = 0.045;
 
 /// Whether noise, rather than light, is what makes a picture hard to read.
 pub(crate) fn is_noisy(picture: &RgbImage) -> bool {
