@@ -6,7 +6,7 @@ use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::checks::Check;
+use crate::checks::{self, Category, Check, CheckCode, Outcome};
 use crate::decide::{Decision, Policy, decide};
 use crate::draft::Draft;
 use crate::field::Fields;
@@ -35,18 +35,37 @@ pub struct Assessment {
 
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
 pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
-    let _ = today;
+    let document_type = draft.document_type();
+    let fields = draft.fields();
+    let checks = checks::run(draft, &fields, policy, today);
+    let (score, ledger) = score::score(document_type, &fields, &checks, policy);
+    let decision = decide(score, policy);
     Assessment {
-        document_type: draft.document_type(),
-        fields: draft.fields(),
-        score: 0,
-        decision: decide(0, policy),
-        retake_advised: false,
-        checks: Vec::new(),
-        ledger: Vec::new(),
-        quality: draft.quality.clone(),
-        framing: draft.frame.framing,
+        document_type,
+        score,
+        decision,
+        retake_advised: decision == Decision::NeedsReview && retake_would_help(&checks),
+        fields,
+        checks,
+        ledger,
+        quality: draft.page.quality.clone(),
+        framing: draft.page.frame.framing,
     }
+}
+
+/// Whether what stands against the card is the picture rather than the card.
+fn retake_would_help(checks: &[Check]) -> bool {
+    let wanting = |check: &Check| check.outcome != Outcome::Pass;
+    checks.iter().filter(|check| wanting(check)).any(|check| match check.code {
+        CheckCode::DeclaredType
+        | CheckCode::RequiredFields
+        | CheckCode::FieldConfidence
+        | CheckCode::NumberRepaired
+        | CheckCode::DocumentType
+        | CheckCode::Photocopy
+        | CheckCode::Screen => true,
+        _ => check.category == Category::Quality && check.outcome != Outcome::NotRun,
+    })
 }
 
 /// An assessment and what it took to get there.

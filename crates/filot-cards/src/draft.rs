@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use filot_ocr::engine::Region;
-use filot_ocr::page::{Frame, Line, Page, Quality};
+use filot_ocr::page::{Line, Page};
 
 use crate::confidence;
 use crate::digits::Digit;
@@ -21,14 +21,14 @@ const UNSURE: f32 = 0.93;
 /// What one or two readings of a page gave so far.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub(crate) frame: Frame,
-    pub(crate) quality: Quality,
+    pub(crate) page: Page,
     pub(crate) declared: DeclaredType,
     pub(crate) kind: kind::Evidence,
     ktp: ktp::align::Sheet,
     npwp: npwp_card::parse::Sheet,
     first: BTreeMap<FieldKey, Span>,
     second: BTreeMap<FieldKey, Span>,
+    reread: bool,
 }
 
 impl Draft {
@@ -42,16 +42,7 @@ impl Draft {
             DocumentType::Ktp => ktp::spans(&ktp),
             DocumentType::Other => BTreeMap::new(),
         };
-        Self {
-            frame: page.frame.clone(),
-            quality: page.quality.clone(),
-            declared,
-            kind,
-            ktp,
-            npwp,
-            first,
-            second: BTreeMap::new(),
-        }
+        Self { page: page.clone(), declared, kind, ktp, npwp, first, second: BTreeMap::new(), reread: false }
     }
 
     /// What the photo shows, as far as the text says.
@@ -74,6 +65,7 @@ impl Draft {
     /// Takes in a second reading, field by field, where it is better supported than the first. Rows of the same field
     /// come in the order of [`Draft::weak_regions`].
     pub fn merge(&mut self, second: Vec<(FieldKey, Option<Line>)>) {
+        self.reread = true;
         let mut rows: BTreeMap<FieldKey, Vec<Option<Span>>> = BTreeMap::new();
         for (key, line) in second {
             rows.entry(key).or_default().push(line.map(|line| Span::from_line(&line)));
@@ -108,13 +100,23 @@ impl Draft {
     pub(crate) fn fields(&self) -> Fields {
         let field = |reading: Reading| Field {
             confidence: confidence::of(&reading),
-            quad: self.frame.photo_quad(&reading.span.rect()),
+            quad: self.page.frame.photo_quad(&reading.span.rect()),
             value: reading.value,
             original: reading.original,
             source: reading.source,
             repairs: reading.repairs,
         };
         self.readings().into_iter().map(|(key, reading)| (key, field(reading))).collect()
+    }
+
+    /// Whether a second reading was taken in.
+    pub(crate) fn reread(&self) -> bool {
+        self.reread
+    }
+
+    /// Nothing of a card was read, but the picture is so poor that there may be one.
+    pub(crate) fn perhaps_unreadable(&self) -> bool {
+        self.kind.perhaps_unreadable && !self.kind.typed_form && self.kind.other_title.is_none()
     }
 
     /// The 22-digit number of a place of business, if the card carries one.

@@ -212,7 +212,10 @@ fn province(span: &Span) -> Option<Reading> {
     let known: Vec<&'static str> = region::names("", 2).map(|name| name.printed.as_str()).collect();
     listed(&name, &[&known])
         .map(|reading| renamed(reading, Repair::Vocabulary, Repair::RegionName))
-        .or_else(|| free_text(&name, Text::Letters))
+        // A row that is not recognisably the header says nothing.
+        .or_else(|| {
+            (label.similarity >= 0.7 && name.len() >= 4).then(|| free_text(&name, Text::Letters)).flatten()
+        })
 }
 
 fn renamed(mut reading: Reading, from: Repair, to: Repair) -> Reading {
@@ -238,7 +241,8 @@ fn regency(span: &Span, province: Option<&'static str>) -> Option<Reading> {
     let found = province
         .and_then(|code| region_name(&name, of_kind(code), true))
         .or_else(|| region_name(&name, of_kind(""), true).filter(|found| found.repairs.is_empty()));
-    let mut reading = found.or_else(|| free_text(&name, Text::Words))?;
+    let unknown = || (!kind.is_empty() && name.len() >= 3).then(|| free_text(&name, Text::Words)).flatten();
+    let mut reading = found.or_else(unknown)?;
     if !kind.is_empty() {
         reading.value = format!("{kind} {}", reading.value);
         reading.original = span.text();
