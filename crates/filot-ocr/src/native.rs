@@ -39,7 +39,7 @@ const STRIP_WINDOW: usize = 97;
 const CARD_MARGIN_MM: f32 = 1.0;
 /// Width of the band around the outline that is searched too, to see whether the outline cuts through text.
 const BORDER_MM: f32 = 2.5;
-/// With this many lines cut, the outline is wrong.
+/// With this many lines cut, an outline that does not show all around is wrong.
 const MAX_CUT_LINES: usize = 3;
 /// Share of the lines seen inside the outline at first that must be found again on the card.
 const MIN_TEXT_KEPT: f32 = 0.6;
@@ -114,12 +114,12 @@ impl NativeEngine {
         timing.find = milliseconds(start);
 
         let start = Instant::now();
-        if let Some((canvas, expected)) = card {
+        if let Some((canvas, expected, clear)) = card {
             let mut boxes = self.search(&canvas, BORDER_MM, SEARCH_SIDE)?;
             let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
             let cut = boxes.iter().filter(|b| crosses_border(&b.quad, &canvas)).count();
             // An outline in which most of the text is lost or runs askew, or that cuts through it, was not a card's.
-            if level as f32 >= MIN_TEXT_KEPT * expected as f32 && cut < MAX_CUT_LINES {
+            if level as f32 >= MIN_TEXT_KEPT * expected as f32 && (clear || cut < MAX_CUT_LINES) {
                 boxes.retain(|b| contains(&whole_frame(&canvas, CARD_MARGIN_MM), middle(&b.quad)));
                 timing.detect = milliseconds(start);
                 return Ok(Some((canvas, boxes)));
@@ -222,8 +222,9 @@ pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it.
-pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize)> {
+/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it and whether
+/// it differs from its background all around.
+pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize, bool)> {
     let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
     let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
@@ -238,7 +239,7 @@ pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) 
     let (outline, inside) = found.max_by(|(a, _), (b, _)| a.score.total_cmp(&b.score))?;
     let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
     let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
-    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside))
+    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside, outline.clear))
 }
 
 /// The frame of a canvas, grown by `margin`.

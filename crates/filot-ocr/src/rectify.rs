@@ -34,6 +34,8 @@ const MIN_AREA: f32 = 0.04;
 
 /// Share of the text inside the outline against what the outline itself shows.
 const TEXT_WEIGHT: f32 = 0.35;
+/// How far the text spans the outline, likewise.
+const EXTENT_WEIGHT: f32 = 0.5;
 /// Per line of text that the outline cuts through.
 const CUT_PENALTY: f32 = 0.1;
 
@@ -50,6 +52,8 @@ pub(crate) struct Outline {
     pub(crate) quad: Quad,
     /// How much it looks like a card around that text; only for comparison with other outlines.
     pub(crate) score: f32,
+    /// Whether card and background differ all around.
+    pub(crate) clear: bool,
 }
 
 impl Finder {
@@ -80,16 +84,20 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
                     let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
                     let share = if centres.is_empty() { 1.0 } else { inside / centres.len() as f32 };
                     let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
-                    let score = support + shape + TEXT_WEIGHT * share - CUT_PENALTY * cut;
-                    outlines.push((Outline { quad, score }, share));
+                    let filled = EXTENT_WEIGHT * extent(&quad, text, degrees);
+                    let score = support + shape + TEXT_WEIGHT * share + filled - CUT_PENALTY * cut;
+                    outlines.push((Outline { quad, score, clear: false }, share));
                 }
             }
         }
     }
     outlines.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
-    let stands_out = |(outline, share): &&(Outline, f32)| stands_out(edges, &outline.quad, *share);
-    let (outline, _) = outlines.iter().take(CHECKED).find(stands_out)?;
-    Some(Outline { quad: edges.refine(&outline.quad), ..*outline })
+    outlines.iter().take(CHECKED).find_map(|(outline, share)| {
+        let clear = stands_out(edges, &outline.quad, 4, 0.3);
+        // With text of the same direction outside, as on a printed page, the outline must show everywhere.
+        let believed = clear || (*share >= MOST_TEXT && stands_out(edges, &outline.quad, 3, 0.5));
+        believed.then(|| Outline { quad: edges.refine(&outline.quad), clear, ..*outline })
+    })
 }
 
 /// The part of the picture in which the card of some text must lie: the rectangle around the text, with room for a
@@ -189,15 +197,30 @@ fn support(sides: [&Candidate; 4], quad: &Quad) -> Option<f32> {
     (sum / 4.0 >= MIN_SUPPORT).then_some(sum / 4.0)
 }
 
-/// Whether the card differs from what it lies on, and not only along rows or columns of letters. An outline with text of
-/// the same direction outside, as on a printed page, has to show it everywhere.
-fn stands_out(edges: &Edges, quad: &Quad, share_of_text: f32) -> bool {
-    let (needed, quantile) = if share_of_text >= MOST_TEXT { (3, 0.5) } else { (4, 0.3) };
+/// Whether at least `sides` of the outline separate two surfaces along all but the given share of their length. Rows and
+/// columns of letters on the same paper do not.
+fn stands_out(edges: &Edges, quad: &Quad, sides: usize, quantile: f32) -> bool {
     let differs = |&i: &usize| {
         let (a, b) = (quad.0[i], quad.0[(i + 1) % 4]);
         edges.step(a, b, SAMPLES, CORNER, quantile).is_none_or(|step| step > MIN_STEP)
     };
-    (0..4).filter(differs).count() >= needed
+    (0..4).filter(differs).count() >= sides
+}
+
+/// How far the text inside spans the outline in both directions, 0..=1, where a card's usual text gives 1. Without text
+/// there is nothing against the outline.
+fn extent(quad: &Quad, text: &[Quad], degrees: f32) -> f32 {
+    /// The least that a card's text spans of its width and height.
+    const USUAL: f32 = 0.6;
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let inside: Vec<Point> = text.iter().filter(|t| contains(quad, middle(t))).flat_map(|t| t.0).collect();
+    if inside.is_empty() {
+        return if text.is_empty() { 1.0 } else { 0.0 };
+    }
+    let turned: Vec<Point> = inside.into_iter().map(|p| turn(p, sin, cos)).collect();
+    let bounds = crate::layout::bounds(&turned);
+    let part = |extent: f32, whole: f32| (extent / whole.max(1.0) / USUAL).min(1.0);
+    (part(bounds.width(), quad.width()) + part(bounds.height(), quad.height())) / 2.0
 }
 
 pub(crate) fn middle(quad: &Quad) -> Point {

@@ -127,7 +127,7 @@ impl OcrEngine for TesseractEngine {
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
         let start = Instant::now();
         let whole = whole_photo(photo);
-        let card = card_canvas(&whole, &[], &[0.0, 90.0]).map(|(canvas, _)| canvas);
+        let card = card_canvas(&whole, &[], &[0.0, 90.0]).map(|(canvas, ..)| canvas);
         let mut timing = Timing { find: start.elapsed().as_secs_f32() * 1000.0, ..Timing::default() };
 
         let start = Instant::now();
