@@ -13,8 +13,11 @@ fn counted(share: Share) -> String {
     if share.of == 0 { "–".to_owned() } else { format!("{} of {}", share.hits, share.of) }
 }
 
+/// A row of the table: what it says, and how it is taken from a tier's score.
+type Measure = (&'static str, fn(&TierScore) -> String);
+
 /// The measures of the tables, in order.
-const MEASURES: [(&str, fn(&TierScore) -> String); 9] = [
+const MEASURES: [Measure; 9] = [
     ("pictures", |score| score.pictures.to_string()),
     ("NIK / NPWP exact, %", |score| percent(score.numbers)),
     ("fields exact, %", |score| percent(score.fields)),

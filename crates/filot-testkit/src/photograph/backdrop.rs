@@ -19,6 +19,8 @@ pub enum Ground {
     Cloth,
     Pattern,
     Stone,
+    /// A room out of focus, as behind a card held in the hand.
+    Room,
     /// Paper with printed text.
     Print,
     /// White paper or the lid of a scanner.
@@ -39,6 +41,36 @@ pub(crate) struct Backdrop {
     grain: f32,
     turn: (f32, f32),
     page: Option<Sheet>,
+    mat: Option<Mat>,
+}
+
+/// A sheet or a pad that the card lies on, with straight edges of its own.
+struct Mat {
+    centre: [f32; 2],
+    half: [f32; 2],
+    turn: (f32, f32),
+    colour: [f32; 3],
+}
+
+impl Mat {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            centre: [42.8 + dice.range(-30.0, 30.0), 27.0 + dice.range(-25.0, 25.0)],
+            half: [dice.range(50.0, 105.0), dice.range(36.0, 80.0)],
+            turn: dice.range(-0.6, 0.6).sin_cos(),
+            colour: if dice.chance(0.6) {
+                [dice.range(222.0, 250.0); 3]
+            } else {
+                any_colour(dice, 20.0, 230.0)
+            },
+        }
+    }
+
+    fn covers(&self, x: f32, y: f32) -> bool {
+        let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
+        let (sin, cos) = self.turn;
+        (dx * cos + dy * sin).abs() < self.half[0] && (dy * cos - dx * sin).abs() < self.half[1]
+    }
 }
 
 impl Backdrop {
@@ -75,6 +107,9 @@ impl Backdrop {
             Ground::Stone => {
                 (any_colour(dice, 110.0, 225.0), any_colour(dice, 40.0, 150.0), dice.range(4.0, 30.0))
             }
+            Ground::Room => {
+                (any_colour(dice, 20.0, 120.0), any_colour(dice, 150.0, 250.0), dice.range(30.0, 90.0))
+            }
             Ground::Print | Ground::Paper => {
                 let light = dice.range(226.0, 252.0);
                 ([light, light, light - dice.range(0.0, 10.0)], [light - 6.0; 3], 40.0)
@@ -89,11 +124,16 @@ impl Backdrop {
         let angle = if matches!(kind, Ground::Screen | Ground::App) { 0.0 } else { dice.range(-1.6, 1.6) };
         let turn = if kind == Ground::Print { dice.range(-0.4, 0.4) } else { angle }.sin_cos();
         let page = (kind == Ground::Print).then(|| printed_page(dice, colour));
-        Self { kind, noise, colour, other, grain, turn, page }
+        let flat = matches!(kind, Ground::Room | Ground::Paper | Ground::Screen | Ground::App);
+        let mat = (!flat && dice.chance(0.12)).then(|| Mat::draw(dice));
+        Self { kind, noise, colour, other, grain, turn, page, mat }
     }
 
     /// Colour (0 to 255) of the ground at a position.
     pub(crate) fn colour(&self, x: f32, y: f32) -> [f32; 3] {
+        if let Some(mat) = self.mat.as_ref().filter(|mat| mat.covers(x, y)) {
+            return mat.colour.map(|c| c * (1.0 + 0.03 * self.noise.at(x * 0.05, y * 0.05)));
+        }
         let (sin, cos) = self.turn;
         let (u, v) = (x * cos + y * sin, y * cos - x * sin);
         let g = 1.0 / self.grain;
@@ -131,6 +171,12 @@ impl Backdrop {
                 let cloud = self.noise.cloud(u * g, v * g);
                 let speck = (self.noise.at(u * 1.3, v * 1.3) - 0.45).max(0.0);
                 mix3(self.colour, self.other, (0.4 + 0.55 * cloud + speck).clamp(0.0, 1.0))
+            }
+            Ground::Room => {
+                let (a, b) = (self.noise.at(u * g, v * g), self.noise.at(u * 0.4 * g + 5.0, v * 0.6 * g));
+                let shelf = ramp(-0.05, 0.05, wave(v * 0.3 * g + 0.1 * b));
+                let tone = mix3(self.colour, self.other, ramp(-0.4, 0.6, a) * (0.35 + 0.65 * shelf));
+                [tone[0] * (1.0 + 0.25 * b), tone[1], tone[2] * (1.0 - 0.25 * b)]
             }
             Ground::Print => self.page.as_ref().map_or(self.colour, |page| {
                 let at = |mm: f32, size: f32, limit: u32| {

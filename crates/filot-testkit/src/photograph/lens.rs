@@ -75,16 +75,15 @@ fn add(sums: &mut [u32], values: &[u8]) {
 
 fn columns(picture: &mut RgbImage, kernel: &[u16]) {
     let (width, height) = (picture.width() as usize * 3, picture.height() as usize);
-    let radius = kernel.len() - 1;
     let source = picture.as_raw().clone();
     let row = |y: usize| &source[y * width..(y + 1) * width];
     let mut sums = vec![0_u16; width];
     for (y, out) in picture.as_mut().chunks_exact_mut(width).enumerate() {
         sums.fill(127);
         accumulate(&mut sums, row(y), kernel[0]);
-        for n in 1..=radius {
-            accumulate(&mut sums, row(y.saturating_sub(n)), kernel[n]);
-            accumulate(&mut sums, row((y + n).min(height - 1)), kernel[n]);
+        for (n, &weight) in kernel.iter().enumerate().skip(1) {
+            accumulate(&mut sums, row(y.saturating_sub(n)), weight);
+            accumulate(&mut sums, row((y + n).min(height - 1)), weight);
         }
         for (out, sum) in out.iter_mut().zip(&sums) {
             *out = (sum >> 8) as u8;
