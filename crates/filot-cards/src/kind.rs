@@ -133,7 +133,7 @@ impl Evidence {
             DocumentType::Other => return Strength::None,
         };
         let another = self.other_title.is_some() && own < 4.0
-            || document == DocumentType::Ktp && self.typed_form
+            || self.typed_form && (document == DocumentType::Ktp || own < 4.0)
             || self.foreign_text && own < 1.0;
         match points {
             _ if another => Strength::None,

@@ -120,8 +120,10 @@ fn effect(code: CheckCode, outcome: Outcome) -> Effect {
         (DocumentType | TypedForm, Outcome::Fail) => Effect::Reject,
         (DocumentType, _) => Effect::NoApproval,
         (DeclaredType | TypedForm | Overprint, _) => Effect::NoApproval,
-        (Photocopy | Screen, Outcome::Warn | Outcome::Fail) => Effect::NoApproval,
-        (CardComplete, Outcome::Fail) => Effect::NoApproval,
+        (Photocopy | CardComplete, Outcome::Fail) | (Screen, Outcome::Warn | Outcome::Fail) => {
+            Effect::NoApproval
+        }
+        (Photocopy, Outcome::Warn) => Effect::Deduct(4),
         (CardComplete | Resolution | Sharpness | Glare | Darkness, Outcome::Warn | Outcome::Fail) => {
             Effect::Deduct(2)
         }

@@ -9,10 +9,19 @@ use crate::layout::is_level;
 use crate::span::{Span, first};
 
 /// Words printed across cards that are for show.
-const OVERPRINTS: [&str; 10] =
-    ["SPECIMEN", "SPESIMEN", "CONTOH", "SAMPLE", "TIDAK BERLAKU", "DEMO", "DUMMY", "COPY", "SALINAN", "VOID"];
+const OVERPRINTS: [&str; 9] = [
+    "SPECIMEN",
+    "SPESIMEN",
+    "CONTOH",
+    "SAMPLE",
+    "TIDAK BERLAKU",
+    "DUMMY",
+    "SALINAN",
+    "FOTOKOPI",
+    "BUKAN ASLI",
+];
 /// A word must be at least this similar to count, and more so if it runs along the card's own rows.
-const ACROSS: f32 = 0.55;
+const ACROSS: f32 = 0.6;
 const ALONG: f32 = 0.8;
 /// Letters that leaning text must have to be writing and not the edge of a portrait or a signature.
 const LEANING_LETTERS: usize = 5;
@@ -54,7 +63,7 @@ fn is_overprint(line: &Line) -> bool {
             let found = confusion::prefix(&span.glyphs[at..], word);
             // A whole word: names like CONTOHARJO go on.
             let ends = span.glyphs.get(at + found.end).is_none_or(|next| !first(next).is_ascii_alphabetic());
-            found.similarity >= least && (!level || ends)
+            found.similarity >= least && found.end >= 4 && (!level || ends)
         })
     });
     let letters = span.glyphs.iter().filter(|glyph| first(glyph).is_ascii_alphabetic()).count();

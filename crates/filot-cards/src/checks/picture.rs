@@ -8,15 +8,17 @@ use crate::kind::DocumentType;
 const CUT_OFF: (f32, f32) = (0.04, 0.10);
 /// Pixels across the card.
 const NARROW: f32 = 380.0;
-/// Photo pixels from light to dark at the edge of a character.
-const SOFT: f32 = 4.0;
+/// Distance from light to dark at the edge of a character, as a share of the card's width (0.5 mm).
+const SOFT: f32 = 0.0058;
 /// Share of the card that is burnt out.
 const GLARING: f32 = 0.04;
 /// Median brightness, and the distance between paper and ink.
 const DARK: f32 = 0.14;
 const PALE: f32 = 0.18;
-/// Mean saturation below which a picture has no colour.
+/// Mean saturation below which a picture has no colour, and the median brightness above which that is a copier's work:
+/// copiers turn the card's ground white, cameras and scanners in grey mode leave it grey.
 const GREY: f32 = 0.035;
+const COPIED: f32 = 0.80;
 /// Strength of periodic patterns.
 const PERIODIC: f32 = 0.5;
 
@@ -40,12 +42,18 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
     let mut checks = vec![
         Check::new(CheckCode::CardComplete, complete),
         check(CheckCode::Resolution, quality.card_width_px < NARROW),
-        check(CheckCode::Sharpness, quality.edge_width_px > SOFT),
+        check(CheckCode::Sharpness, quality.edge_width_px > SOFT * quality.card_width_px),
         check(CheckCode::Glare, quality.glare > GLARING),
         check(CheckCode::Darkness, quality.brightness < DARK || quality.contrast < PALE),
     ];
     if case.document != DocumentType::Other {
-        checks.push(check(CheckCode::Photocopy, quality.saturation < GREY));
+        let colour = match quality.saturation < GREY {
+            _ if !measured => Outcome::NotRun,
+            true if quality.brightness > COPIED => Outcome::Fail,
+            true => Outcome::Warn,
+            false => Outcome::Pass,
+        };
+        checks.push(Check::new(CheckCode::Photocopy, colour));
         checks.push(check(CheckCode::Screen, quality.moire > PERIODIC));
     }
     checks

@@ -287,7 +287,7 @@ fn first_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     }
     let leads = candidate.leads() || !columns.anchored;
     let known = leads && label.similarity >= LABEL_FLOOR;
-    let (value, colon) = parse::value_of(&candidate.text, known.then_some(label), candidate.y, columns);
+    let (value, colon) = parse::value_of(slot, &candidate.text, known.then_some(label), candidate.y, columns);
     let by_label = match (known, candidate.leads()) {
         (true, _) => {
             6.0 * (label.similarity - 0.4) * if confusion::weight(slot.labels()[0]) < 5.0 { 0.8 } else { 1.0 }
@@ -304,7 +304,7 @@ fn next_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     if !slot.wraps() || candidate.text.is_blank() {
         return Fit { score: -10.0, label: 0.0, colon: false, value: Span::default() };
     }
-    let (value, _) = parse::value_of(&candidate.text, None, candidate.y, columns);
+    let (value, _) = parse::value_of(slot, &candidate.text, None, candidate.y, columns);
     let score = if candidate.leads() { -3.0 } else { 0.0 } + parse::continuation(slot, &value);
     Fit { score, label: 0.0, colon: false, value }
 }

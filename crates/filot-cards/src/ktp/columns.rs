@@ -33,6 +33,8 @@ pub(crate) struct Columns {
     pub(crate) pitch: f32,
     /// Whether labels told; otherwise it is the card's frame, or a guess from the page's width.
     pub(crate) anchored: bool,
+    /// Whether the page is the card's own frame.
+    pub(crate) framed: bool,
 }
 
 impl Columns {
@@ -98,7 +100,14 @@ impl Columns {
             None if frame.is_some() => 0.0,
             None => left_edge(),
         };
-        Self { origin, lean, unit, pitch: pitch.max(1e-3), anchored: !anchors.is_empty() }
+        Self {
+            origin,
+            lean,
+            unit,
+            pitch: pitch.max(1e-3),
+            anchored: !anchors.is_empty(),
+            framed: frame.is_some(),
+        }
     }
 }
 
@@ -116,7 +125,7 @@ pub(crate) fn anchors(layout: &Layout) -> Vec<Anchor> {
                     let anchor = Anchor {
                         slot,
                         y: row.y,
-                        label_x: piece.span.rect().x0,
+                        label_x: piece.span.glyphs.first().map_or(piece.span.rect().x0, |glyph| glyph.x0),
                         value_x: value_x(row, place, piece, found.end),
                     };
                     match best.iter_mut().find(|(_, other)| other.slot == slot) {
