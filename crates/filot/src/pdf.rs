@@ -75,11 +75,11 @@ impl PdfRenderer {
 }
 
 /// Width and height as little-endian `u32`, then RGB bytes.
-fn unpacked(output: Vec<u8>) -> Option<RgbImage> {
-    let (head, rgb) = output.split_first_chunk::<8>()?;
-    let [w0, w1, w2, w3, h0, h1, h2, h3] = *head;
+fn unpacked(mut output: Vec<u8>) -> Option<RgbImage> {
+    let &[w0, w1, w2, w3, h0, h1, h2, h3] = output.first_chunk()?;
+    output.drain(..8);
     let (width, height) = (u32::from_le_bytes([w0, w1, w2, w3]), u32::from_le_bytes([h0, h1, h2, h3]));
-    (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, rgb.to_vec())).flatten()
+    (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, output)).flatten()
 }
 
 /// What the child does: standard input to standard output, under limits it sets itself.

@@ -1,0 +1,8 @@
+//! The `filot` program from outside.
+
+mod bombs;
+mod doctor;
+mod malformed;
+mod pdf;
+mod program;
+mod scan;
