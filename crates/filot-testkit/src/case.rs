@@ -1,11 +1,13 @@
 //! One picture, chosen or drawn: what it shows, how it is taken, and what is true of it.
 
+use image::RgbImage;
+
 use crate::decoy::Decoy;
 use crate::dice::Dice;
 use crate::flag::Flag;
 use crate::photograph::{self, Backdrop, Shot, Wishes};
 use crate::resident::Resident;
-use crate::sheet::Sheet;
+use crate::sheet::{CARD_HEIGHT, CARD_WIDTH, Sheet};
 use crate::taxpayer::{NpwpDesign, Taxpayer};
 use crate::truth::{CardType, Expect, Medium, Tier, Truth};
 use crate::{jpeg, ktp, npwp, overprint, wear};
@@ -137,10 +139,7 @@ impl Case {
                 _ => None,
             },
         };
-        let size = match subject {
-            Subject::Decoy(decoy) => decoy.size(&mut dice.branch(7)),
-            _ => [crate::sheet::CARD_WIDTH, crate::sheet::CARD_HEIGHT],
-        };
+        let size = self.size(subject, &dice);
         let shot = Shot::draw(&dice.branch(1), &wishes, size);
         // A little more than one print pixel to one of the picture; very large pictures are soft anyway.
         let scale = (1.15 * shot.placement_scale()).clamp(6.0, 30.0);
@@ -159,6 +158,23 @@ impl Case {
         }
         truth.expect = self.expect(subject, &truth);
         Sample { jpeg, truth }
+    }
+
+    /// The card as it leaves the printer, `width` pixels wide, before anybody photographs it. Decoys without a thing to see
+    /// give a plain picture.
+    pub fn card(&self, seed: u64, width: u32) -> RgbImage {
+        let subject = self.settled();
+        let dice = Dice::new(seed);
+        let [millimetres, _] = self.size(subject, &dice);
+        self.print(subject, &dice, width as f32 / millimetres).0.pixels
+    }
+
+    /// Width and height of the thing in millimetres.
+    fn size(&self, subject: Subject, dice: &Dice) -> [f32; 2] {
+        match subject {
+            Subject::Decoy(decoy) => decoy.size(&mut dice.branch(7)),
+            _ => [CARD_WIDTH, CARD_HEIGHT],
+        }
     }
 
     /// Only the newest tax card has two numbers that can differ.
@@ -260,7 +276,7 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageDecoder, ImageReader, RgbImage};
+    use image::{ImageDecoder, ImageReader};
     use std::io::Cursor;
 
     /// The picture as a viewer shows it.
@@ -327,6 +343,16 @@ mod tests {
             assert_eq!(red > blue, odd, "seed {seed}: red {red} blue {blue} {capture:?}");
         }
         assert!(turned > 2, "some pictures are turned");
+    }
+
+    #[test]
+    fn the_printed_card_has_the_asked_for_width_and_the_same_print() {
+        let case = Case::ktp();
+        let (small, large) = (case.card(4, 400), case.card(4, 800));
+        assert!(small.width().abs_diff(400) <= 1 && large.width().abs_diff(800) <= 1);
+        // The portrait's ground has the same colour at both sizes.
+        let (a, b) = (colour(&small, 300.0, 60.0), colour(&large, 600.0, 120.0));
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 6.0), "{a:?} {b:?}");
     }
 
     #[test]
