@@ -8,7 +8,9 @@ use crate::page::{Point, Quad};
 /// Lines are sought within this many degrees of the wanted direction.
 const SPREAD: i32 = 14;
 /// A gradient belongs to a line when it points within this angle of the line's normal.
-const ALIGNED_DEGREES: f32 = 10.0;
+const ALIGNED_DEGREES: f32 = 6.0;
+/// Weaker edges than this (of 0..=1) do not vote.
+const MIN_VOTE: f32 = 0.45;
 /// Lines closer than this many pixels are the same line.
 const APART: f32 = 5.0;
 
@@ -138,21 +140,25 @@ impl Edges {
                 (angle.cos(), angle.sin())
             })
             .collect();
+        let (mid_x, mid_y) = slants[SPREAD as usize];
         let reach = self.width + self.height;
         let bins = 2 * reach;
         let mut votes = vec![0.0f32; slants.len() * bins];
-        let aligned = ALIGNED_DEGREES.to_radians().cos();
         for y in 0..self.height {
             for x in 0..self.width {
                 let (gx, gy) = self.gradient[y * self.width + x];
                 let strength = gx.hypot(gy);
-                if strength < 0.4 || !near.contain(Point { x: x as f32, y: y as f32 }) {
+                if strength < MIN_VOTE || !near.contain(Point { x: x as f32, y: y as f32 }) {
                     continue;
                 }
-                for (slot, (nx, ny)) in slants.iter().enumerate() {
-                    if (gx * nx + gy * ny).abs() < aligned * strength {
-                        continue;
-                    }
+                // The gradient's angle against the middle slant, either way round; votes go to the slants about it.
+                let (dot, cross) = (gx * mid_x + gy * mid_y, mid_x * gy - mid_y * gx);
+                let offset = (cross / dot).atan().to_degrees();
+                let low = (offset - ALIGNED_DEGREES).ceil().max(-SPREAD as f32) as i32;
+                let high = (offset + ALIGNED_DEGREES).floor().min(SPREAD as f32) as i32;
+                for slot in low..=high {
+                    let slot = (slot + SPREAD) as usize;
+                    let (nx, ny) = slants[slot];
                     let offset = (x as f32 + 0.5) * nx + (y as f32 + 0.5) * ny + reach as f32;
                     let bin = offset as usize;
                     if bin < bins {
