@@ -27,7 +27,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if rest.iter().any(|word| word == "--misses") {
         for miss in &report.misses {
-            write(&format!("{} {} {}: {} | {}", miss.file, miss.tier.name(), miss.field, miss.truth, miss.read))?;
+            write(&format!(
+                "{} {} {}: {} | {}",
+                miss.file,
+                miss.tier.name(),
+                miss.field,
+                miss.truth,
+                miss.read
+            ))?;
         }
     }
     write(&report.markdown())?;
