@@ -90,8 +90,17 @@ pub fn read_card(
     policy: &Policy,
     today: Date,
 ) -> Result<Reading, Error> {
-    let reading = engine.read(photo)?;
+    let mut reading = engine.read(photo)?;
     let mut draft = Draft::new(&reading.page, declared);
+    if reading.page.frame.framing == Framing::Card && draft.misses_much() {
+        // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline.
+        if let Some(other) = engine.read_by_text(photo)? {
+            let second = Draft::new(&other.page, declared);
+            if second.fields().len() > draft.fields().len() {
+                (reading, draft) = (other, second);
+            }
+        }
+    }
     let weak = draft.weak_regions();
     if !weak.is_empty() {
         let regions: Vec<Region> = weak.iter().map(|(_, region)| *region).collect();

@@ -109,6 +109,16 @@ impl Draft {
         self.readings().into_iter().map(|(key, reading)| (key, field(reading))).collect()
     }
 
+    /// Whether so little of the card was found that it may have been looked at in the wrong place.
+    pub(crate) fn misses_much(&self) -> bool {
+        let usual = match self.document_type() {
+            DocumentType::Ktp => 12,
+            DocumentType::Npwp => 4,
+            DocumentType::Other => return !self.page.lines.is_empty(),
+        };
+        self.fields().len() < usual
+    }
+
     /// Whether a second reading was taken in.
     pub(crate) fn reread(&self) -> bool {
         self.reread

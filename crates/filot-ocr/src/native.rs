@@ -99,7 +99,12 @@ impl NativeEngine {
 
     /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
     /// without any text.
-    fn straighten(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
+    fn straighten(
+        &self,
+        whole: &Canvas,
+        framing: Framing,
+        timing: &mut Timing,
+    ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
         let mut overview = self.search(whole, 0.0, SEARCH_SIDE)?;
         let mut directions = layout::directions(&overview);
@@ -112,7 +117,10 @@ impl NativeEngine {
             // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
             directions = vec![0.0, 90.0];
         }
-        let card = card_canvas(whole, &overview, &directions);
+        let card = match framing {
+            Framing::Card => card_canvas(whole, &overview, &directions),
+            Framing::Text => None,
+        };
         timing.find = milliseconds(start);
 
         let start = Instant::now();
@@ -179,9 +187,25 @@ impl OcrEngine for NativeEngine {
     }
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
+        self.read_framed(photo, Framing::Card)
+    }
+
+    fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
+        self.read_framed(photo, Framing::Text).map(Some)
+    }
+
+    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
+        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
+        recognise_with(&self.careful, &reading.canvas, &quads, false)
+    }
+}
+
+impl NativeEngine {
+    /// Reads a photo; a card's outline is sought only if `wanted` says so.
+    fn read_framed(&self, photo: &Photo, wanted: Framing) -> Result<Reading, Error> {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
-        let Some((mut canvas, mut boxes)) = self.straighten(&whole, &mut timing)? else {
+        let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, &mut timing)? else {
             let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: quality::measure(&whole, &[], photo.reduction) };
             return Ok(Reading { page, canvas: whole, timing });
         };
@@ -202,11 +226,6 @@ impl OcrEngine for NativeEngine {
         let quality = quality::measure(&canvas, &lines, photo.reduction);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
-    }
-
-    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
-        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads, false)
     }
 }
 
