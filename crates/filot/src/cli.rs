@@ -7,11 +7,12 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use filot_cards::kind::DeclaredType;
 use jiff::civil::Date;
 
+use crate::bench::Contender;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
-use crate::{doctor, pdf, sample};
+use crate::{bench, doctor, pdf, sample};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -44,10 +45,17 @@ pub struct Cli {
 enum Command {
     Scan(ScanArgs),
     Sample(SampleArgs),
+    Bench(BenchArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
+    },
+    /// The child process of `bench`
+    #[command(name = bench::SUBCOMMAND, hide = true)]
+    BenchReader {
+        reader: Contender,
+        folder: PathBuf,
     },
     /// The child process of `pdf`
     #[command(name = pdf::SUBCOMMAND, hide = true)]
@@ -106,6 +114,28 @@ struct SampleArgs {
     out: PathBuf,
 }
 
+/// Measure accuracy and speed on pictures whose truth is known
+///
+/// Without a set, pictures are drawn. The tables are Markdown.
+#[derive(Debug, clap::Args)]
+struct BenchArgs {
+    /// Folder of pictures with a truth.jsonl
+    #[arg(long, value_name = "DIR")]
+    set: Option<PathBuf>,
+    /// How many pictures to draw
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    count: u64,
+    /// Seed of the drawn pictures
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// Who takes part; the first is shown in detail
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Ort, Contender::Rten, Contender::Tesseract])]
+    readers: Vec<Contender>,
+    /// File for the tables [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
 /// Check that everything FiLot needs is there, and say how to mend what is not
 #[derive(Debug, clap::Args)]
 struct DoctorArgs {
@@ -150,6 +180,25 @@ impl Cli {
                     Ok(()) => 0,
                     Err(error) => complain(EXIT_OUTPUT, &format!("{error:#}")),
                 }
+            }
+            Command::Bench(args) => {
+                let order = bench::Order {
+                    set: args.set,
+                    count: args.count,
+                    seed: args.seed,
+                    readers: args.readers,
+                    report: args.report,
+                    config: self.config,
+                };
+                bench::run(&order)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
+            }
+            Command::BenchReader { reader, folder } => {
+                let mut config = config;
+                config.reader.engine = reader.engine();
+                config.reader.runtime = reader.runtime();
+                bench::run_reader(&config, &folder)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
             Command::Doctor(args) => doctor::run(&config, args.json),
             Command::Completions { shell } => {

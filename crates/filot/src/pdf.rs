@@ -16,6 +16,7 @@ use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 use hayro::vello_cpu::color::palette::css::WHITE;
 use hayro::{PixmapSettings, RenderCache, RenderSettings};
 use image::RgbImage;
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Name of the hidden subcommand, followed by memory in bytes and CPU seconds.
 pub const SUBCOMMAND: &str = "draw-pdf-page";
@@ -85,12 +86,12 @@ fn unpacked(mut output: Vec<u8>) -> Option<RgbImage> {
 /// What the child does: standard input to standard output, under limits it sets itself.
 pub fn draw_page_as_child(memory: u64, cpu_seconds: u64) -> u8 {
     let limited = [
-        (rlimit::Resource::AS, memory),
-        (rlimit::Resource::CPU, cpu_seconds),
+        (Resource::RLIMIT_AS, memory),
+        (Resource::RLIMIT_CPU, cpu_seconds),
         // No core files of people's documents.
-        (rlimit::Resource::CORE, 0),
+        (Resource::RLIMIT_CORE, 0),
     ];
-    if limited.into_iter().any(|(resource, limit)| resource.set(limit, limit).is_err()) {
+    if limited.into_iter().any(|(resource, limit)| setrlimit(resource, limit, limit).is_err()) {
         return BROKEN;
     }
     let mut bytes = Vec::new();

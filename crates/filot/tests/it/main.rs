@@ -1,5 +1,6 @@
 //! The `filot` program from outside.
 
+mod bench;
 mod bombs;
 mod doctor;
 mod malformed;
