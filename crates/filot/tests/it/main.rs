@@ -1,4 +1,5 @@
 //! The `filot` program from outside.
+#![expect(clippy::unwrap_used, reason = "in helpers of tests a panic is the way to fail")]
 
 mod bench;
 mod bombs;
