@@ -112,8 +112,8 @@ impl Draft {
     /// Whether so little of the card was found that it may have been looked at in the wrong place.
     pub(crate) fn misses_much(&self) -> bool {
         let usual = match self.document_type() {
-            DocumentType::Ktp => 12,
-            DocumentType::Npwp => 4,
+            DocumentType::Ktp => 13,
+            DocumentType::Npwp => 5,
             DocumentType::Other => return !self.page.lines.is_empty(),
         };
         self.fields().len() < usual

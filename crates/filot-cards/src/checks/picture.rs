@@ -20,7 +20,7 @@ const PALE: f32 = 0.18;
 const GREY: f32 = 0.035;
 const COPIED: f32 = 0.80;
 /// Strength of periodic patterns.
-const PERIODIC: f32 = 0.5;
+const PERIODIC: f32 = 0.62;
 
 pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
     let quality = &case.page.quality;
