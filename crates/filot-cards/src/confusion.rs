@@ -9,7 +9,7 @@ const ALTERNATIVE_FLOOR: f32 = 0.02;
 /// Cost of a blank or a punctuation mark too many or too few.
 const MARK: f32 = 0.1;
 /// Cost of a letter or digit too many or too few.
-const MISSING: f32 = 0.9;
+pub(crate) const MISSING: f32 = 0.9;
 /// Cost of taking a character for one of the same shape.
 const LOOK_ALIKE: f32 = 0.4;
 

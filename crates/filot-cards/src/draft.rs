@@ -28,6 +28,8 @@ pub struct Draft {
     npwp: npwp_card::parse::Sheet,
     first: BTreeMap<FieldKey, Span>,
     second: BTreeMap<FieldKey, Span>,
+    /// The fields as both readings and the rules that bind them together say.
+    readings: BTreeMap<FieldKey, Reading>,
     reread: bool,
 }
 
@@ -42,7 +44,19 @@ impl Draft {
             DocumentType::Ktp => ktp::spans(&ktp),
             DocumentType::Other => BTreeMap::new(),
         };
-        Self { page: page.clone(), declared, kind, ktp, npwp, first, second: BTreeMap::new(), reread: false }
+        let mut draft = Self {
+            page: page.clone(),
+            declared,
+            kind,
+            ktp,
+            npwp,
+            first,
+            second: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            reread: false,
+        };
+        draft.readings = draft.resolve();
+        draft
     }
 
     /// What the photo shows, as far as the text says.
@@ -53,8 +67,8 @@ impl Draft {
     /// Places worth a second look, in page coordinates: fields that are unsure, that fail their own rules, or that are
     /// missing although their neighbours say where they must be. A field on two rows comes twice, the upper row first.
     pub fn weak_regions(&self) -> Vec<(FieldKey, Region)> {
-        let readings = self.readings();
-        let weak = |key: FieldKey| readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
+        let weak =
+            |key: FieldKey| self.readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
         match self.document_type() {
             DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
@@ -85,10 +99,10 @@ impl Draft {
                 DocumentType::Other => {}
             }
         }
+        self.readings = self.resolve();
     }
 
-    /// The fields as both readings and the rules that bind them together say.
-    pub(crate) fn readings(&self) -> BTreeMap<FieldKey, Reading> {
+    fn resolve(&self) -> BTreeMap<FieldKey, Reading> {
         match self.document_type() {
             DocumentType::Ktp => ktp::readings(&self.first, &self.second),
             DocumentType::Npwp => npwp_card::readings(&self.first, &self.second),
@@ -98,15 +112,15 @@ impl Draft {
 
     /// The fields in the form of results.
     pub(crate) fn fields(&self) -> Fields {
-        let field = |reading: Reading| Field {
-            confidence: confidence::of(&reading),
+        let field = |reading: &Reading| Field {
+            confidence: confidence::of(reading),
             quad: self.page.frame.photo_quad(&reading.span.rect()),
-            value: reading.value,
-            original: reading.original,
+            value: reading.value.clone(),
+            original: reading.original.clone(),
             source: reading.source,
-            repairs: reading.repairs,
+            repairs: reading.repairs.clone(),
         };
-        self.readings().into_iter().map(|(key, reading)| (key, field(reading))).collect()
+        self.readings.iter().map(|(key, reading)| (*key, field(reading))).collect()
     }
 
     /// Whether so little of the card was found that it may have been looked at in the wrong place.

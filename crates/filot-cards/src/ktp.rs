@@ -2,6 +2,7 @@
 
 pub(crate) mod align;
 pub(crate) mod columns;
+mod fit;
 pub(crate) mod parse;
 pub(crate) mod regions;
 pub(crate) mod repair;
@@ -68,7 +69,7 @@ pub(crate) fn second_reading(sheet: &Sheet, key: FieldKey, rows: Vec<Span>) -> V
     let value = Span::join(rows.into_iter().map(|row| {
         let y = row.rect().centre().y - sheet.layout.slope * row.rect().centre().x;
         match key {
-            FieldKey::BloodType => parse::after_colon(&row),
+            FieldKey::BloodType => align::after_blood_label(&row),
             FieldKey::Nik => parse::nik_digits(&parse::after_colon(&row)),
             _ if slot.is_header() => row,
             _ => parse::value_of(slot, &row, None, y, &sheet.columns).0,

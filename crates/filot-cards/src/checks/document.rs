@@ -1,6 +1,6 @@
 //! Checks of what kind of thing the photo shows.
 
-use filot_ocr::page::Line;
+use filot_ocr::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line};
 
 use super::{Case, Check, CheckCode, Outcome, holds};
 use crate::confusion;
@@ -23,9 +23,14 @@ const OVERPRINTS: [&str; 9] = [
 /// A word must be at least this similar to count, and more so if it runs along the card's own rows.
 const ACROSS: f32 = 0.6;
 const ALONG: f32 = 0.8;
-/// Letters that leaning text must have to be writing and not the edge of a portrait or a signature.
-const LEANING_LETTERS: usize = 5;
-const LEANING_CONFIDENCE: f32 = 0.75;
+/// Writing of the card itself is level and at most so high in the card's own frame (millimetres, box included).
+const TALLEST: f32 = 7.5;
+/// Leaning writing that is no word of the list must be so sure and so large; signatures and the portrait's edges are
+/// neither.
+const SURE: f32 = 0.85;
+const LARGE: f32 = 5.0;
+/// Where signatures and the crest stand (millimetres): left, top, right, bottom.
+const SCRIBBLES: [[f32; 4]; 2] = [[57.0, 38.0, 86.0, 54.0], [0.0, 0.0, 14.0, 12.0]];
 
 pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
     let kind = &case.draft.kind;
@@ -46,7 +51,9 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
                 holds(Some(declared == case.document), Outcome::Fail),
             ));
         }
-        let written_over = case.page.lines.iter().any(is_overprint);
+        let framed = case.page.frame.framing == Framing::Card;
+        let written_over =
+            case.page.lines.iter().any(|line| is_overprint(line) || framed && stands_out(line));
         checks.push(Check::new(CheckCode::Overprint, holds(Some(!written_over), Outcome::Fail)));
     }
     checks
@@ -66,6 +73,25 @@ fn is_overprint(line: &Line) -> bool {
             found.similarity >= least && found.end >= 4 && (!level || ends)
         })
     });
-    let letters = span.glyphs.iter().filter(|glyph| first(glyph).is_ascii_alphabetic()).count();
-    named || !level && letters >= LEANING_LETTERS && line.confidence >= LEANING_CONFIDENCE
+    named
+}
+
+/// Whether a line in the card's own frame is too large or too slanted to be printed by the card's issuer.
+fn stands_out(line: &Line) -> bool {
+    let rect = line.rect;
+    let letters = line.text.chars().filter(char::is_ascii_alphabetic).count();
+    let within =
+        rect.x0 > 0.5 && rect.y0 > 0.5 && rect.x1 < CARD_WIDTH_MM - 0.5 && rect.y1 < CARD_HEIGHT_MM - 0.5;
+    let centre = rect.centre();
+    let scribble = SCRIBBLES
+        .iter()
+        .any(|[x0, y0, x1, y1]| (*x0..*x1).contains(&centre.x) && (*y0..*y1).contains(&centre.y));
+    if !within || scribble || line.confidence < SURE {
+        return false;
+    }
+    if is_level(line) {
+        letters >= 3 && rect.height() > TALLEST && rect.width() > rect.height()
+    } else {
+        letters >= 2 && rect.height().min(rect.width()) > LARGE
+    }
 }

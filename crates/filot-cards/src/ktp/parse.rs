@@ -55,7 +55,7 @@ pub(crate) fn value_of(
 ) -> (Span, bool) {
     let number = slot == Slot::Nik;
     let column = columns.x(if number { NIK_X } else { VALUE_X }, y);
-    let tolerance = 0.6 * columns.unit;
+    let tolerance = 0.6 * columns.unit();
     let mut start = label.map_or(0, |found| found.end);
     if label.is_none_or(|found| found.similarity < 0.75) && columns.anchored {
         // What lies left of the column is label, read or not.
@@ -75,7 +75,7 @@ pub(crate) fn value_of(
     let value = after_colon(&text.slice(start, usize::MAX));
     let colon = colon_at.is_some() || colon_before;
     // The number has its own way of telling its colon.
-    let value = if colon || number { value } else { without_misread_colon(value, column, columns.unit) };
+    let value = if colon || number { value } else { without_misread_colon(value, column, columns.unit()) };
     (value, colon)
 }
 
@@ -89,7 +89,9 @@ fn without_misread_colon(value: Span, column: f32, unit: f32) -> Span {
     let apart = first(next) == ' ';
     let left = centre < column - 0.15 * unit;
     let far_left = centre < column - 0.7 * unit;
-    let dropped = mark || left && thin && (as_colon || apart || belief(head) < 0.8) || far_left && thin;
+    let dropped = mark
+        || left && thin && (as_colon || apart || belief(head) < 0.8)
+        || far_left && thin && belief(head) < 0.95;
     if dropped { value.slice(1, usize::MAX) } else { value }
 }
 
@@ -172,13 +174,11 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
             () if dates::find(glyphs).is_some() => -1.5,
             () => 0.2,
         },
-        Slot::RtRw => {
-            if rt_rw(value).is_some() {
-                2.5
-            } else {
-                -1.0
-            }
-        }
+        Slot::RtRw => match rt_rw(value) {
+            Some([rt, rw]) if rt.len() == 3 && rw.len() == 3 => 2.5,
+            Some(_) => 0.5,
+            None => -1.0,
+        },
         Slot::Village | Slot::District => match () {
             () if shape.digits > 3 || like(vocabulary::FOR_LIFE) || listed(&vocabulary::RELIGION) => -1.5,
             () if starts_like_address(value) => -0.5,
@@ -274,8 +274,13 @@ pub(crate) fn rt_rw(value: &Span) -> Option<[Vec<crate::digits::Digit>; 2]> {
     let bare = visible.len() == 7;
     for (place, glyph) in visible.into_iter().enumerate() {
         let c = first(glyph);
-        // Between two groups of three digits stands the slash, whatever it was read as.
-        let slash = if bare { place == 3 } else { !c.is_ascii_alphanumeric() };
+        // Between two groups of three digits stands the slash, whatever thin thing it was read as.
+        let slash = if bare {
+            place == 3
+                && (!c.is_ascii_alphanumeric() || matches!(c, '1' | '7' | 'I' | 'l' | 'J' | 'f' | 't' | 'i'))
+        } else {
+            !c.is_ascii_alphanumeric()
+        };
         if slash {
             groups.push(Vec::new());
         } else if let (Some(digit), Some(group)) = (crate::digits::digit(glyph), groups.last_mut()) {

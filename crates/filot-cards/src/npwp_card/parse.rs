@@ -20,7 +20,7 @@ const LABEL: f32 = 0.72;
 /// Digits that a number line must have to be one.
 const MIN_DIGITS: usize = 10;
 /// Rows of the card begin within so many line heights of each other, fingers and perspective included.
-const LEFT: f32 = 2.5;
+const LEFT: f32 = 1.2;
 const RIGHT: f32 = 7.0;
 
 /// What a row says.
@@ -180,9 +180,13 @@ fn rows(layout: &Layout) -> Vec<Row> {
                 taken.push((kind, value, labelled, x0));
             }
         }
-        // A row whose first piece says what it is takes the rest of the row with it.
+        // What stands left of a piece that says what it is does not belong to it.
+        let start = taken.iter().position(|part| part.2 || is_landmark(&part.0)).unwrap_or(0);
+        taken.drain(..start);
         let Some((kind, _, labelled, x0)) = taken.first().cloned() else { continue };
-        if is_landmark(&kind) && labelled {
+        // The edge may drift from row to row where the page is bent.
+        let near = left.is_some_and(|left| (x0 - left).abs() < 0.6 * layout.pitch);
+        if is_landmark(&kind) && labelled || near {
             left = Some(x0);
         }
         let parts =
