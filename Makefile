@@ -4,6 +4,7 @@
 
 CARGO ?= cargo
 OUT ?= out
+FILOT = $(or $(CARGO_TARGET_DIR),target)/release/filot
 # Seed and number of the cards that `make run` draws.
 SEED ?= 7
 COUNT ?= 24
@@ -22,12 +23,12 @@ models:
 run: models
 	$(CARGO) build --release --package filot
 	@rm -rf $(OUT)/samples $(OUT)/annotated
-	target/release/filot sample --count $(COUNT) --seed $(SEED) --out $(OUT)/samples
+	$(FILOT) sample --count $(COUNT) --seed $(SEED) --out $(OUT)/samples
 	@# The status of scan tells that some of the drawn cards need a person or are rejected: as they should be.
-	@target/release/filot scan --format table --annotate $(OUT)/annotated $(OUT)/samples || [ $$? -le 2 ]
+	@$(FILOT) scan --format table --annotate $(OUT)/annotated $(OUT)/samples || [ $$? -le 2 ]
 	@echo
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
-	@echo "Your own: target/release/filot scan --annotate $(OUT)/annotated PHOTO.jpg"
+	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
 test: models
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -38,7 +39,7 @@ test: models
 
 bench: models
 	$(CARGO) build --release --package filot
-	target/release/filot bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
+	$(FILOT) bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
 
 lint:
 	$(CARGO) fmt --all -- --check

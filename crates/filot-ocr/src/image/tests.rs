@@ -292,3 +292,32 @@ fn memory_needed_is_known_before_decoding() {
     narrow.memory = 64 << 20;
     assert!(Header::read(&encoded(&quarters(900, 700), ImageFormat::Jpeg), &narrow).is_ok());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+    /// The header readers are this crate's own, so nothing catches their panics.
+    #[test]
+    fn no_bytes_make_the_header_readers_panic(kind in 0..4usize, rest in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+        let start: [&[u8]; 4] = [b"\xFF\xD8\xFF\xC0\0\x11\x08", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"RIFF\x40\0\0\0WEBPVP8X", b""];
+        let bytes = [start[kind], &rest].concat();
+        let _ = Header::read(&bytes, &Limits::default());
+    }
+
+    /// The same with the parts of files that the readers look for.
+    #[test]
+    fn no_order_of_segments_makes_them_panic(parts in proptest::collection::vec((0..9usize, 0..40usize), 0..30)) {
+        let known: [&[u8]; 9] = [
+            b"\xFF\xC2\0\x11\x08\x01\0\x01\0\x03\x01\x22\0\x02\x11\x01\x03\x11\x01", b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0", b"\xFF\xE1\0\x20Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12",
+            b"\xFF\xD9", b"\xFF\xFF\xFF", b"VP8L\x0A\0\0\0\x2F", b"ANMF\xFF\xFF\xFF\xFF", b"VP8 \x10\0\0\0", b"EXIF\x04\0\0\0Exif",
+        ];
+        for start in [&b"\xFF\xD8"[..], b"RIFF\0\0\0\0WEBP"] {
+            let mut bytes = start.to_vec();
+            for &(which, padding) in &parts {
+                bytes.extend_from_slice(known[which]);
+                bytes.resize(bytes.len() + padding, which as u8);
+            }
+            let _ = Header::read(&bytes, &Limits::default());
+        }
+    }
+}

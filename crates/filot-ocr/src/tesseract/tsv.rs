@@ -139,4 +139,14 @@ mod tests {
         }
         assert_eq!(one_line(Vec::new(), 1.0, &Rect::default()), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_gives_lines_with_one_glyph_to_a_character(table in "(5(\t[0-9]{1,9}){9}\t-?[0-9.]{1,5}\t[ -~é]{0,9}\n){0,9}|\\PC{0,80}") {
+            for line in lines(words(&table), 0.5, &Rect::default()) {
+                assert_eq!(line.text.chars().count(), line.glyphs.len());
+                assert!(line.text.is_ascii() && (0.0..=1.0).contains(&line.confidence));
+            }
+        }
+    }
 }
