@@ -20,7 +20,7 @@ help:
 models:
 	@scripts/models.sh
 
-run: models
+run: setup models
 	$(CARGO) build --release --package filot
 	@rm -rf $(OUT)/samples $(OUT)/annotated
 	$(FILOT) sample --count $(COUNT) --seed $(SEED) --out $(OUT)/samples
@@ -30,7 +30,7 @@ run: models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
-test: models
+test: setup models
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --workspace; \
 	else \
