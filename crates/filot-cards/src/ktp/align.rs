@@ -10,7 +10,7 @@ use filot_ocr::page::{Glyph, Page};
 use super::columns::{self, Columns};
 use super::parse;
 use super::template::{
-    BLOOD_LABEL, BLOOD_VALUE_X, HEADER_X, PITCH, RIGHT_CENTRE, RIGHT_COLUMN_X, Slot, VALUE_X,
+    BLOOD_LABEL, BLOOD_LABEL_X, BLOOD_VALUE_X, HEADER_X, PITCH, RIGHT_CENTRE, RIGHT_COLUMN_X, Slot, VALUE_X,
 };
 use crate::confusion::{self, Prefix};
 use crate::layout::Layout;
@@ -136,9 +136,9 @@ fn candidates(layout: &Layout, columns: &Columns) -> Vec<Candidate> {
                     parts.push(piece.span.slice(0, start));
                     blood_label = true;
                     blood = Some(parse::after_colon(&piece.span.slice(end, usize::MAX)));
-                } else if from > BLOOD_VALUE_X - 7.0
-                    && to < BLOOD_VALUE_X + 7.0
-                    && (blood_label || piece.span.len() <= 4)
+                } else if to < BLOOD_VALUE_X + 7.0
+                    && (blood_label && from > BLOOD_LABEL_X
+                        || from > BLOOD_VALUE_X - 7.0 && piece.span.len() <= 4)
                 {
                     let value = parse::after_colon(&piece.span);
                     blood = Some(Span::join(blood.into_iter().chain([value])));
@@ -146,7 +146,14 @@ fn candidates(layout: &Layout, columns: &Columns) -> Vec<Candidate> {
                     parts.push(piece.span.clone());
                 }
             }
-            let text = Span::join(parts);
+            let mut text = Span::join(parts);
+            // The label itself may have come in two pieces.
+            if !blood_label && let Some((start, end)) = blood_label_in(&text) {
+                blood_label = true;
+                let rest = parse::after_colon(&text.slice(end, usize::MAX));
+                blood = Some(Span::join([rest].into_iter().chain(blood)));
+                text = text.slice(0, start);
+            }
             if text.is_blank() {
                 return blood_label.then(|| Candidate {
                     row: index,
