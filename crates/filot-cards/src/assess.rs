@@ -107,10 +107,14 @@ pub fn read_card(
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
     }
-    Ok(Reading {
-        assessment: assess(&draft, policy, today),
-        timing: reading.timing,
-        reread: weak.len(),
-        frame: reading.page.frame.clone(),
-    })
+    let mut assessment = assess(&draft, policy, today);
+    if assessment.decision == Decision::AutoApprove
+        && let Some(lines) = engine.large_text(&reading)?
+        && !lines.is_empty()
+    {
+        // Only what would be approved is worth the extra look for SPECIMEN and the like.
+        draft.page.lines.extend(lines);
+        assessment = assess(&draft, policy, today);
+    }
+    Ok(Reading { assessment, timing: reading.timing, reread: weak.len(), frame: reading.page.frame.clone() })
 }

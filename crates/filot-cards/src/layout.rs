@@ -21,8 +21,6 @@ pub(crate) struct Piece {
     pub(crate) span: Span,
     /// Centre line where it would cross x = 0, with the page's slope taken out.
     pub(crate) y: f32,
-    /// The line it was cut from.
-    pub(crate) line: usize,
 }
 
 /// Pieces on one height, from left to right.
@@ -49,17 +47,12 @@ impl Layout {
             .lines
             .iter()
             .take(MAX_LINES)
-            .enumerate()
-            .filter(|(_, line)| is_level(line))
-            .flat_map(|(index, line)| {
+            .filter(|line| is_level(line))
+            .flat_map(|line| {
                 let span = Span::from_line(line);
                 let rect = span.rect();
                 let gap = COLUMN_GAP * rect.height().min(rect.width());
-                span.split_at_gaps(gap).into_iter().map(move |span| Piece {
-                    y: span.rect().centre().y,
-                    span,
-                    line: index,
-                })
+                span.split_at_gaps(gap).into_iter().map(|span| Piece { y: span.rect().centre().y, span })
             })
             .collect();
         drop_noise(&mut pieces);

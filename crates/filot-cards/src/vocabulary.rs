@@ -25,12 +25,6 @@ pub(crate) struct Match {
 /// Distances below this come from blanks and punctuation alone.
 pub(crate) const EXACT: f32 = 0.35;
 
-impl Match {
-    pub(crate) fn is_exact(&self, read: &str) -> bool {
-        crate::region::fold(read) == crate::region::fold(self.entry)
-    }
-}
-
 /// The entry of `list` that the glyphs most probably show; `None` if none is near or two are equally near.
 pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> {
     let mut best: Option<Match> = None;

@@ -1,7 +1,12 @@
 //! Reads pictures and prints what stands on them: `read [--pages DIR] [--runtime LIB|rten] FILE…`.
 //!
 //! With `--pages`, each page is also written as JSON. For working on the reader; users have `filot scan`.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a developer's tool")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a developer's tool"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +60,14 @@ fn main() {
         if !quiet {
             println!("   {:?}", reading.page.quality);
             for line in &reading.page.lines {
-                println!("   {:6.1} {:6.1} {:4.2} {:5.1}°  {}", line.rect.x0, line.rect.centre().y, line.confidence, line.angle, line.text);
+                println!(
+                    "   {:6.1} {:6.1} {:4.2} {:5.1}°  {}",
+                    line.rect.x0,
+                    line.rect.centre().y,
+                    line.confidence,
+                    line.angle,
+                    line.text
+                );
             }
         }
         if let Some(dir) = &pages {

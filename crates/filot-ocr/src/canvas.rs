@@ -66,7 +66,8 @@ impl Pyramid {
                 let below = if (y0 as f32) < max_y { stride } else { 0 };
                 let at = y0 * stride + x0 * 3;
                 // Whole pixels at a time: one bounds check for three channels.
-                let [a, b, c, d] = [0, right, below, right + below].map(|offset| &data[at + offset..at + offset + 3]);
+                let [a, b, c, d] =
+                    [0, right, below, right + below].map(|offset| &data[at + offset..at + offset + 3]);
                 for (channel, value) in pixel.iter_mut().enumerate() {
                     let [a, b, c, d] = [a, b, c, d].map(|p| f32::from(p[channel]));
                     let top = a + (b - a) * fx;
@@ -174,7 +175,12 @@ impl Canvas {
 impl Rect {
     pub(crate) fn to_quad(self) -> Quad {
         let corner = |x, y| Point { x, y };
-        Quad([corner(self.x0, self.y0), corner(self.x1, self.y0), corner(self.x1, self.y1), corner(self.x0, self.y1)])
+        Quad([
+            corner(self.x0, self.y0),
+            corner(self.x1, self.y0),
+            corner(self.x1, self.y1),
+            corner(self.x0, self.y1),
+        ])
     }
 }
 

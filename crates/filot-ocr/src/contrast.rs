@@ -31,7 +31,8 @@ pub(crate) fn stretch(picture: &mut RgbImage) {
     }
     let gain = (235.0 / (high - low).max(1.0)).min(MAX_GAIN);
     let middle = (low + high) / 2.0;
-    let table: [u8; 256] = std::array::from_fn(|v| ((v as f32 - middle) * gain + 127.5).clamp(0.0, 255.0) as u8);
+    let table: [u8; 256] =
+        std::array::from_fn(|v| ((v as f32 - middle) * gain + 127.5).clamp(0.0, 255.0) as u8);
     for value in picture.as_mut() {
         *value = table[usize::from(*value)];
     }
@@ -64,7 +65,8 @@ fn noise(grey: &[f32], width: usize) -> f32 {
     for y in (1..height - 1).step_by(3) {
         for x in 1..width - 1 {
             let at = y * width + x;
-            let row = |start: usize, sign: f32| sign * (grey[start - 1] - 2.0 * grey[start] + grey[start + 1]);
+            let row =
+                |start: usize, sign: f32| sign * (grey[start - 1] - 2.0 * grey[start] + grey[start + 1]);
             responses.push((row(at - width, 1.0) + row(at, -2.0) + row(at + width, 1.0)).abs());
         }
     }
@@ -113,14 +115,17 @@ pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
         let count = ((x1 - x0) * (y1 - y0)) as f64;
         let mean = (d.0 - b.0 - c.0 + a.0) / count;
         let variance = ((d.1 - b.1 - c.1 + a.1) / count - mean * mean).max(0.0);
-        let value = (smooth[y * width + x] - mean as f32) / (variance.sqrt() as f32).max(PAPER) * GAIN + 170.0;
+        let value =
+            (smooth[y * width + x] - mean as f32) / (variance.sqrt() as f32).max(PAPER) * GAIN + 170.0;
         image::Rgb([value.clamp(0.0, 255.0) as u8; 3])
     })
 }
 
 /// Grey values 0..=255.
 fn luma(picture: &RgbImage) -> Vec<f32> {
-    let weigh = |p: &image::Rgb<u8>| 0.299 * f32::from(p.0[0]) + 0.587 * f32::from(p.0[1]) + 0.114 * f32::from(p.0[2]);
+    let weigh = |p: &image::Rgb<u8>| {
+        0.299 * f32::from(p.0[0]) + 0.587 * f32::from(p.0[1]) + 0.114 * f32::from(p.0[2])
+    };
     picture.pixels().map(weigh).collect()
 }
 

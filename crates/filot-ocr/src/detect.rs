@@ -138,7 +138,12 @@ fn grow(outline: &[Pixel<i32>]) -> Option<TextBox> {
     };
     let q = quad.0;
     Some(TextBox {
-        quad: Quad([shift(q[0], -1.0, -1.0), shift(q[1], 1.0, -1.0), shift(q[2], 1.0, 1.0), shift(q[3], -1.0, 1.0)]),
+        quad: Quad([
+            shift(q[0], -1.0, -1.0),
+            shift(q[1], 1.0, -1.0),
+            shift(q[2], 1.0, 1.0),
+            shift(q[3], -1.0, 1.0),
+        ]),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The seam between pictures and cards: whoever reads text implements [`OcrEngine`].
 
-use crate::page::{Line, Page, Rect};
 use crate::image::Photo;
+use crate::page::{Line, Page, Rect};
 
 /// Characters that a region can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,12 @@ pub trait OcrEngine: Send + Sync {
     /// Reads again without trusting an outline: the picture straightened by its text alone. For a first reading that
     /// makes no sense as a card, because something else was taken for its edge. `None` if the engine has no other way.
     fn read_by_text(&self, _photo: &Photo) -> Result<Option<Reading>, Error> {
+        Ok(None)
+    }
+
+    /// Looks for writing far larger than a card's own print, at any angle, such as SPECIMEN across it. `None` if the
+    /// engine cannot look for it.
+    fn large_text(&self, _reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         Ok(None)
     }
 

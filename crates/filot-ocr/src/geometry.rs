@@ -20,7 +20,12 @@ impl Homography {
     /// The map that takes the rectangle (0, 0)–(width, height) to `quad`, corner by corner. `None` when the corners
     /// are degenerate.
     pub(crate) fn rect_to_quad(width: f32, height: f32, quad: &Quad) -> Option<Self> {
-        let corners = [(0.0, 0.0), (f64::from(width), 0.0), (f64::from(width), f64::from(height)), (0.0, f64::from(height))];
+        let corners = [
+            (0.0, 0.0),
+            (f64::from(width), 0.0),
+            (f64::from(width), f64::from(height)),
+            (0.0, f64::from(height)),
+        ];
         // Two equations per corner in the eight unknowns of a matrix whose last element is 1.
         let mut rows = [[0.0f64; 9]; 8];
         for (i, ((x, y), to)) in corners.into_iter().zip(quad.0).enumerate() {

@@ -29,7 +29,8 @@ pub(crate) fn directions(boxes: &[TextBox]) -> Vec<f32> {
             lines.iter().filter(move |(a, _)| difference(*a, centre).abs() < TOLERANCE_DEGREES / 2.0)
         };
         let support = |centre: f32| -> f32 { near(centre).map(|(_, w)| w).sum() };
-        let Some(best) = lines.iter().map(|(a, _)| *a).max_by(|a, b| support(*a).total_cmp(&support(*b))) else {
+        let Some(best) = lines.iter().map(|(a, _)| *a).max_by(|a, b| support(*a).total_cmp(&support(*b)))
+        else {
             break;
         };
         let weight = support(best);
@@ -37,7 +38,13 @@ pub(crate) fn directions(boxes: &[TextBox]) -> Vec<f32> {
             break;
         }
         let mean = best + near(best).map(|(a, w)| difference(*a, best) * w).sum::<f32>() / weight;
-        found.push(if mean >= 135.0 { mean - 180.0 } else if mean < -45.0 { mean + 180.0 } else { mean });
+        found.push(if mean >= 135.0 {
+            mean - 180.0
+        } else if mean < -45.0 {
+            mean + 180.0
+        } else {
+            mean
+        });
         lines.retain(|(a, _)| difference(*a, best).abs() >= TOLERANCE_DEGREES / 2.0);
     }
     found

@@ -1,12 +1,13 @@
 //! From a photo to text lines with positions. Knows nothing of KTP or NPWP, of networks or of async.
 
 mod canvas;
-mod contrast;
 pub mod child;
+mod contrast;
 mod detect;
 pub mod engine;
 mod geometry;
 pub mod image;
+mod large_text;
 mod layout;
 pub mod models;
 mod moire;

@@ -55,14 +55,22 @@ fn square(canvas: &Canvas, centre: Point) -> Option<Vec<Complex<f32>>> {
     let base = canvas.photo.base();
     let half = SIDE as f32 / 2.0;
     let (x0, y0) = (centre.x - half, centre.y - half);
-    if x0 < 0.0 || y0 < 0.0 || x0 + SIDE as f32 > base.width() as f32 || y0 + SIDE as f32 > base.height() as f32 {
+    if x0 < 0.0
+        || y0 < 0.0
+        || x0 + SIDE as f32 > base.width() as f32
+        || y0 + SIDE as f32 > base.height() as f32
+    {
         return None;
     }
     let (x0, y0) = (x0 as u32, y0 as u32);
     let value = |i: usize| f32::from(base.get_pixel(x0 + (i % SIDE) as u32, y0 + (i / SIDE) as u32).0[1]);
     let mean = (0..SIDE * SIDE).map(value).sum::<f32>() / (SIDE * SIDE) as f32;
     let fade = |i: usize| 0.5 - 0.5 * (std::f32::consts::TAU * (i as f32 + 0.5) / SIDE as f32).cos();
-    Some((0..SIDE * SIDE).map(|i| Complex::from((value(i) - mean) * fade(i % SIDE) * fade(i / SIDE))).collect())
+    Some(
+        (0..SIDE * SIDE)
+            .map(|i| Complex::from((value(i) - mean) * fade(i % SIDE) * fade(i / SIDE)))
+            .collect(),
+    )
 }
 
 /// The power spectrum, each frequency relative to the mean of all those of its distance from zero; 0 outside the wanted

@@ -12,6 +12,7 @@ use crate::detect::{TextBox, detect, network_size};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
+use crate::large_text;
 use crate::layout;
 use crate::models::Models;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
@@ -65,8 +66,7 @@ impl NativeEngine {
         };
         let readers = readers.max(1);
         let detector = runtime.load(&models.detector, readers)?;
-        let recognizer =
-            |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
+        let recognizer = |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
         let quick = recognizer(&models.quick_recognizer)?;
         let careful = recognizer(&models.careful_recognizer)?;
         let kind = runtime.kind();
@@ -92,7 +92,8 @@ impl NativeEngine {
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
         for text_box in &mut boxes {
-            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx - margin, y: p.y * sy - margin }));
+            text_box.quad =
+                Quad(text_box.quad.0.map(|p| Point { x: p.x * sx - margin, y: p.y * sy - margin }));
         }
         Ok(boxes)
     }
@@ -170,7 +171,9 @@ impl NativeEngine {
         for quad in widest.into_iter().take(PROBES) {
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
             let lines = recognise_with(&self.quick, canvas, &both, false)?;
-            let certainty = |line: &Option<Line>| line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32);
+            let certainty = |line: &Option<Line>| {
+                line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32)
+            };
             upright += certainty(&lines[0]);
             turned += certainty(&lines[1]);
             if (upright - turned).abs() > CLEAR_LEAD * upright.max(turned) {
@@ -194,6 +197,19 @@ impl OcrEngine for NativeEngine {
         self.read_framed(photo, Framing::Text).map(Some)
     }
 
+    fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
+        let mut found = Vec::new();
+        for scale in large_text::SCALES {
+            let Some(canvas) = large_text::without_fine_print(&reading.canvas, scale) else { break };
+            let (width, height) = canvas.photo.base().dimensions();
+            let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
+            let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas));
+            let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
+            found.extend(recognise_with(&self.careful, &canvas, &quads, false)?.into_iter().flatten());
+        }
+        Ok(Some(found))
+    }
+
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
         let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
         recognise_with(&self.careful, &reading.canvas, &quads, false)
@@ -206,7 +222,11 @@ impl NativeEngine {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
         let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, &mut timing)? else {
-            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: quality::measure(&whole, &[], photo.reduction) };
+            let page = Page {
+                frame: whole.frame.clone(),
+                lines: Vec::new(),
+                quality: quality::measure(&whole, &[], photo.reduction),
+            };
             return Ok(Reading { page, canvas: whole, timing });
         };
 
@@ -221,7 +241,11 @@ impl NativeEngine {
         }
         let quads: Vec<(Quad, Alphabet)> = boxes.iter().map(|b| (b.quad, Alphabet::Any)).collect();
         let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
-        lines.sort_by(|a, b| (a.rect.centre().y, a.rect.x0).partial_cmp(&(b.rect.centre().y, b.rect.x0)).unwrap_or(std::cmp::Ordering::Equal));
+        lines.sort_by(|a, b| {
+            (a.rect.centre().y, a.rect.x0)
+                .partial_cmp(&(b.rect.centre().y, b.rect.x0))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
         timing.recognize = milliseconds(start);
         let quality = quality::measure(&canvas, &lines, photo.reduction);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
@@ -242,14 +266,20 @@ pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
 
 /// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it and whether
 /// it differs from its background all around.
-pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize, bool)> {
+pub(crate) fn card_canvas(
+    whole: &Canvas,
+    text: &[TextBox],
+    directions: &[f32],
+) -> Option<(Canvas, usize, bool)> {
     let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
-    let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
+    let picture =
+        whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
     let finder = Finder::new(&picture);
     let found = directions.iter().enumerate().filter_map(|(i, &degrees)| {
         let along = text.iter().filter(|b| layout::is_along(b, degrees));
-        let along: Vec<Quad> = along.map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }))).collect();
+        let along: Vec<Quad> =
+            along.map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }))).collect();
         let outline = finder.outline(&along, degrees, i > 0)?;
         let inside = along.iter().filter(|t| t.0.iter().all(|p| contains(&outline.quad, *p))).count();
         Some((outline, inside))
@@ -262,14 +292,16 @@ pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) 
 
 /// The frame of a canvas, grown by `margin`.
 fn whole_frame(canvas: &Canvas, margin: f32) -> Quad {
-    Rect { x0: -margin, y0: -margin, x1: canvas.frame.width + margin, y1: canvas.frame.height + margin }.to_quad()
+    Rect { x0: -margin, y0: -margin, x1: canvas.frame.width + margin, y1: canvas.frame.height + margin }
+        .to_quad()
 }
 
 /// Whether a line starts clearly inside the frame and ends clearly outside it.
 fn crosses_border(quad: &Quad, canvas: &Canvas) -> bool {
     const CLEARLY_MM: f32 = 0.8;
     let rect = layout::bounds(&quad.0);
-    let straddles = |low: f32, high: f32, border: f32| low < border - CLEARLY_MM && high > border + CLEARLY_MM;
+    let straddles =
+        |low: f32, high: f32, border: f32| low < border - CLEARLY_MM && high > border + CLEARLY_MM;
     let (width, height) = (canvas.frame.width, canvas.frame.height);
     [(rect.x0, rect.x1, 0.0), (rect.x0, rect.x1, width), (rect.y0, rect.y1, 0.0), (rect.y0, rect.y1, height)]
         .into_iter()
@@ -294,22 +326,22 @@ fn recognise_with(
     boxes: &[(Quad, Alphabet)],
     cleaned: bool,
 ) -> Result<Vec<Option<Line>>, Error> {
-        let mut strips = Vec::with_capacity(boxes.len());
-        let mut owners = Vec::with_capacity(boxes.len());
-        for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-            if let Some(mut strip) = strip(canvas, quad) {
+    let mut strips = Vec::with_capacity(boxes.len());
+    let mut owners = Vec::with_capacity(boxes.len());
+    for (i, (quad, alphabet)) in boxes.iter().enumerate() {
+        if let Some(mut strip) = strip(canvas, quad) {
             if cleaned {
                 strip = clean(&strip, STRIP_WINDOW);
             }
-                strips.push((strip, *alphabet));
-                owners.push(i);
-            }
+            strips.push((strip, *alphabet));
+            owners.push(i);
         }
-        let mut lines = vec![None; boxes.len()];
-        for (glyphs, owner) in recognizer.read(&strips)?.into_iter().zip(owners) {
-            lines[owner] = line(&boxes[owner].0, glyphs);
-        }
-        Ok(lines)
+    }
+    let mut lines = vec![None; boxes.len()];
+    for (glyphs, owner) in recognizer.read(&strips)?.into_iter().zip(owners) {
+        lines[owner] = line(&boxes[owner].0, glyphs);
+    }
+    Ok(lines)
 }
 
 /// The pixels of a line at the recogniser's height.
@@ -336,7 +368,9 @@ fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
     let angle = (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees();
     let confidence = glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len() as f32;
     let text = glyphs.iter().map(|g| g.candidates[0].0).collect();
-    let glyphs =
-        glyphs.into_iter().map(|g| Glyph { candidates: g.candidates, x0: place(g.x0), x1: place(g.x1) }).collect();
+    let glyphs = glyphs
+        .into_iter()
+        .map(|g| Glyph { candidates: g.candidates, x0: place(g.x0), x1: place(g.x1) })
+        .collect();
     Some(Line { text, confidence, glyphs, rect, angle })
 }

@@ -81,10 +81,7 @@ impl Frame {
         let m = &self.to_photo;
         let (x, y) = (f64::from(p.x), f64::from(p.y));
         let w = m[6] * x + m[7] * y + m[8];
-        Point {
-            x: ((m[0] * x + m[1] * y + m[2]) / w) as f32,
-            y: ((m[3] * x + m[4] * y + m[5]) / w) as f32,
-        }
+        Point { x: ((m[0] * x + m[1] * y + m[2]) / w) as f32, y: ((m[3] * x + m[4] * y + m[5]) / w) as f32 }
     }
 
     /// Where a page rectangle lies in the upright photo.

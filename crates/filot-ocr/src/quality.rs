@@ -54,7 +54,8 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
     quality.brightness = percentile(&mut grey, 0.5);
     quality.contrast = percentile(&mut grey, 0.95) - percentile(&mut grey, 0.05);
     let burnt = BURNT.max(quality.brightness + BURNT_MARGIN);
-    let reflecting = view.pixels().filter(|p| f32::from(p.0.into_iter().min().unwrap_or(0)) / 255.0 > burnt).count();
+    let reflecting =
+        view.pixels().filter(|p| f32::from(p.0.into_iter().min().unwrap_or(0)) / 255.0 > burnt).count();
     quality.glare = reflecting as f32 / count;
 }
 
@@ -90,10 +91,9 @@ fn cut_off(canvas: &Canvas) -> f32 {
     let mut outside = 0;
     for i in 0..STEPS * STEPS {
         let at = |k: usize, size: f32| (k as f32 + 0.5) / STEPS as f32 * size;
-        let p = canvas.to_base.apply(Point {
-            x: at(i % STEPS, canvas.frame.width),
-            y: at(i / STEPS, canvas.frame.height),
-        });
+        let p = canvas
+            .to_base
+            .apply(Point { x: at(i % STEPS, canvas.frame.width), y: at(i / STEPS, canvas.frame.height) });
         if p.x < 0.0 || p.y < 0.0 || p.x > width || p.y > height {
             outside += 1;
         }

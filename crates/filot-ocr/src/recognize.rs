@@ -117,7 +117,8 @@ impl Recognizer {
             let total: f32 = row.iter().zip(&allowed).filter(|(_, ok)| **ok).map(|(p, _)| p).sum();
             // Where the alphabet excludes nearly all that the network sees, there is no character of it.
             let scale = if total > 0.02 { 1.0 / total } else { 0.0 };
-            let best = (0..classes).filter(|&c| allowed[c]).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
+            let best =
+                (0..classes).filter(|&c| allowed[c]).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
             let best = if scale == 0.0 { 0 } else { best };
             if best != 0 {
                 let values = || row.iter().zip(&allowed).map(|(p, ok)| if *ok { p * scale } else { 0.0 });
@@ -149,7 +150,11 @@ impl Recognizer {
                 candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
                 candidates.truncate(MAX_CANDIDATES);
                 // Neighbours meet half-way; the outer ones are as wide as their inner half.
-                let x0 = if i > 0 { (centres[i - 1] + centres[i]) / 2.0 } else { centres[i] - 0.5 * pitch(&centres, i) };
+                let x0 = if i > 0 {
+                    (centres[i - 1] + centres[i]) / 2.0
+                } else {
+                    centres[i] - 0.5 * pitch(&centres, i)
+                };
                 let x1 = if i + 1 < centres.len() {
                     (centres[i] + centres[i + 1]) / 2.0
                 } else {

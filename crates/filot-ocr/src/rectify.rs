@@ -78,7 +78,9 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
         for bottom in &along[i + 1..] {
             for (j, left) in across.iter().enumerate() {
                 for right in &across[j + 1..] {
-                    let Some(quad) = quad(&top.side, &bottom.side, &left.side, &right.side, degrees) else { continue };
+                    let Some(quad) = quad(&top.side, &bottom.side, &left.side, &right.side, degrees) else {
+                        continue;
+                    };
                     let Some(shape) = likeness(&quad, area) else { continue };
                     let Some(support) = support([top, bottom, left, right], &quad) else { continue };
                     let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
@@ -282,6 +284,10 @@ mod tests {
     fn a_square_or_an_empty_table_is_no_card() {
         let (image, _) = picture([(100.0, 80.0), (300.0, 80.0), (300.0, 280.0), (100.0, 280.0)], 60, 180);
         assert!(Finder::new(&image).outline(&[], 0.0, false).is_none());
-        assert!(Finder::new(&RgbImage::from_pixel(512, 384, image::Rgb([90; 3]))).outline(&[], 0.0, false).is_none());
+        assert!(
+            Finder::new(&RgbImage::from_pixel(512, 384, image::Rgb([90; 3])))
+                .outline(&[], 0.0, false)
+                .is_none()
+        );
     }
 }

@@ -65,15 +65,14 @@ fn is_overprint(line: &Line) -> bool {
     let level = is_level(line);
     let least = if level { ALONG } else { ACROSS };
     let words = (0..span.len()).filter(|&at| at == 0 || first(&span.glyphs[at - 1]) == ' ');
-    let named = words.clone().any(|at| {
+    words.clone().any(|at| {
         OVERPRINTS.iter().any(|word| {
             let found = confusion::prefix(&span.glyphs[at..], word);
             // A whole word: names like CONTOHARJO go on.
             let ends = span.glyphs.get(at + found.end).is_none_or(|next| !first(next).is_ascii_alphabetic());
             found.similarity >= least && found.end >= 4 && (!level || ends)
         })
-    });
-    named
+    })
 }
 
 /// Whether a line in the card's own frame is too large or too slanted to be printed by the card's issuer.

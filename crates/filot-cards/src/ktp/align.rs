@@ -155,7 +155,7 @@ fn candidates(layout: &Layout, columns: &Columns) -> Vec<Candidate> {
                 text = text.slice(0, start);
             }
             if text.is_blank() {
-                return blood_label.then(|| Candidate {
+                return blood_label.then_some(Candidate {
                     row: index,
                     y: row.y,
                     text,

@@ -6,9 +6,7 @@ use filot_ocr::engine::{Alphabet, Region};
 use filot_ocr::page::Rect;
 
 use super::align::Sheet;
-use super::template::{
-    BLOOD_LABEL_X, BLOOD_VALUE_X, HEADER_X, NIK_DIGIT, NIK_X, PITCH, Slot, VALUE_END, VALUE_X,
-};
+use super::template::{BLOOD_LABEL_X, HEADER_X, NIK_DIGIT, NIK_X, PITCH, Slot, VALUE_END, VALUE_X};
 use crate::field::FieldKey;
 use crate::span::Span;
 

@@ -63,7 +63,10 @@ impl Side {
 
     /// The inverse of `along`.
     fn point(&self, t: f32) -> Point {
-        Point { x: self.normal.x * self.offset + self.normal.y * t, y: self.normal.y * self.offset - self.normal.x * t }
+        Point {
+            x: self.normal.x * self.offset + self.normal.y * t,
+            y: self.normal.y * self.offset - self.normal.x * t,
+        }
     }
 
     fn through(a: Point, b: Point) -> Option<Self> {
@@ -91,8 +94,13 @@ impl Edges {
         let logarithm: Vec<f32> = (0..256).map(|v| ((v as f32 + 12.0) / 12.0).ln()).collect();
         let planes: Vec<Vec<f32>> = (0..3)
             .map(|channel| {
-                let plane: Vec<f32> =
-                    picture.as_raw().iter().skip(channel).step_by(3).map(|&v| logarithm[usize::from(v)]).collect();
+                let plane: Vec<f32> = picture
+                    .as_raw()
+                    .iter()
+                    .skip(channel)
+                    .step_by(3)
+                    .map(|&v| logarithm[usize::from(v)])
+                    .collect();
                 smooth(&plane, width, height)
             })
             .collect();
@@ -177,7 +185,10 @@ impl Edges {
         for slot in 0..slants.len() {
             for bin in 1..bins - 1 {
                 let value = strength(slot, bin);
-                if value > least && value >= strength(slot, bin.max(2) - 1) && value > strength(slot, (bin + 1).min(bins - 2)) {
+                if value > least
+                    && value >= strength(slot, bin.max(2) - 1)
+                    && value > strength(slot, (bin + 1).min(bins - 2))
+                {
                     peaks.push((value, slot, bin));
                 }
             }

@@ -26,7 +26,9 @@ impl Library {
         });
         match opened {
             Ok(environment) => Ok(Self { environment }),
-            Err(error) => Err(Error::Unavailable(format!("ONNX Runtime at {} does not load: {error}", path.display()))),
+            Err(error) => {
+                Err(Error::Unavailable(format!("ONNX Runtime at {} does not load: {error}", path.display())))
+            }
         }
     }
 

@@ -22,7 +22,8 @@ pub(super) fn load(model: &[u8], copies: usize) -> Result<Networks, Error> {
     let model = Arc::new(model);
     Ok((0..copies)
         .map(|_| {
-            let network = RtenNetwork { model: Arc::clone(&model), pool: Arc::new(ThreadPool::with_num_threads(1)) };
+            let network =
+                RtenNetwork { model: Arc::clone(&model), pool: Arc::new(ThreadPool::with_num_threads(1)) };
             Box::new(network) as Box<dyn Network>
         })
         .collect())
@@ -35,7 +36,8 @@ impl Network for RtenNetwork {
         let mut options = RunOptions::default();
         options.thread_pool = Some(Arc::clone(&self.pool));
         let output = self.model.run_one(view.into(), Some(options)).map_err(|error| failed(&error))?;
-        let output: RtenTensor<f32> = output.try_into().map_err(|_| failed(&"the output is not a float tensor"))?;
+        let output: RtenTensor<f32> =
+            output.try_into().map_err(|_| failed(&"the output is not a float tensor"))?;
         Ok(Tensor { shape: output.shape().to_vec(), data: output.to_vec() })
     }
 }

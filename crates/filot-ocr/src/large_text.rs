@@ -1,0 +1,103 @@
+//! Writing so large that no issuer prints it on a card: SPECIMEN, CONTOH and the like laid across it.
+//!
+//! The detector of lines does not see it, as it looks for lines of a card's size. So the picture is reduced and everything
+//! fine is wiped out by a morphological closing (dark strokes thinner than the window vanish into their background), after
+//! which an overprint is the only writing left, of about the size that detector and recogniser are made for.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::canvas::{Canvas, Pyramid};
+use crate::detect::network_size;
+use crate::geometry::Homography;
+use crate::page::{CARD_WIDTH_MM, Quad, Rect};
+
+/// Pixels to a millimetre of the card in the reduced picture, the coarse look first. The closing wipes out strokes thinner
+/// than three of them: 1.2 and 0.75 mm. The card's own strokes are thinner than half a millimetre; the finer look is for
+/// overprints of smaller letters.
+pub(crate) const SCALES: [f32; 1] = [1.9];
+/// Half the window of the closing in those pixels.
+const REACH: usize = 1;
+/// Heights in millimetres, with the margin that the detector adds, and degrees: level writing of the card itself is lower
+/// than the first; leaning writing counts from the second on.
+const LEVEL_MM: f32 = 7.5;
+const LEANING_MM: f32 = 4.0;
+const LEANING: f32 = 7.0;
+
+/// The card without its fine print, as a canvas with the same page coordinates.
+pub(crate) fn without_fine_print(canvas: &Canvas, scale: f32) -> Option<Canvas> {
+    let unit = canvas.frame.width / CARD_WIDTH_MM;
+    let (width, height) = (canvas.frame.width, canvas.frame.height);
+    let (pixels_x, pixels_y) = network_size(width / unit * scale, height / unit * scale);
+    let all = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height };
+    let mut picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, REACH);
+    if scale < 2.0 {
+        let ground = windowed(&windowed(&picture, 5, u8::min), 5, u8::max);
+        for (value, ground) in picture.iter_mut().zip(ground.iter()) {
+            *value = 255 - (*value - *ground).saturating_mul(4);
+        }
+    }
+    let corners = Rect { x0: 0.0, y0: 0.0, x1: pixels_x as f32, y1: pixels_y as f32 }.to_quad();
+    let to_base = Homography::rect_to_quad(width, height, &corners)?;
+    Some(Canvas::new(Arc::new(Pyramid::new(picture)), canvas.frame.framing, width, height, to_base, 1.0))
+}
+
+/// Whether a box of the page could hold an overprint.
+pub(crate) fn is_large(quad: &Quad, canvas: &Canvas) -> bool {
+    let unit = canvas.frame.width / CARD_WIDTH_MM;
+    let (width, height) = (quad.width(), quad.height());
+    let [a, b, ..] = quad.0;
+    let leaning = (b.y - a.y).atan2(b.x - a.x).to_degrees().abs() > LEANING;
+    height > unit * if leaning { LEANING_MM } else { LEVEL_MM } && width > 1.5 * height
+}
+
+/// Morphological closing of each channel with a square window of `2 · reach + 1` pixels.
+fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
+    let dilated = windowed(picture, reach, u8::max);
+    windowed(&dilated, reach, u8::min)
+}
+
+/// The extreme value of each pixel's window, channel by channel, first along the rows, then along the columns.
+fn windowed(picture: &RgbImage, reach: usize, extreme: fn(u8, u8) -> u8) -> RgbImage {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let along = |source: &[u8], step: usize, length: usize, lines: &mut dyn Iterator<Item = usize>| {
+        let mut out = source.to_vec();
+        for start in lines {
+            for place in 0..length {
+                let (from, to) = (place.saturating_sub(reach), (place + reach).min(length - 1));
+                let window = (from..=to).map(|at| source[start + at * step]);
+                if let Some(value) = window.reduce(extreme) {
+                    out[start + place * step] = value;
+                }
+            }
+        }
+        out
+    };
+    let rows = along(
+        picture.as_raw(),
+        3,
+        width,
+        &mut (0..height).flat_map(|y| (0..3).map(move |c| y * width * 3 + c)),
+    );
+    let both = along(&rows, width * 3, height, &mut (0..width * 3));
+    RgbImage::from_raw(picture.width(), picture.height(), both).unwrap_or_else(|| picture.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thin_strokes_vanish_and_thick_ones_stay() {
+        let mut picture = RgbImage::from_pixel(60, 40, image::Rgb([200, 210, 220]));
+        for y in 5..35 {
+            for x in [10, 11].into_iter().chain(30..40) {
+                picture.put_pixel(x, y, image::Rgb([20, 20, 20]));
+            }
+        }
+        let closed = closed(&picture, REACH);
+        assert_eq!(closed.get_pixel(10, 20).0, [200, 210, 220]);
+        assert_eq!(closed.get_pixel(35, 20).0, [20, 20, 20]);
+    }
+}
