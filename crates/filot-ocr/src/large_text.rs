@@ -16,7 +16,7 @@ use crate::page::{CARD_WIDTH_MM, Quad, Rect};
 /// Pixels to a millimetre of the card in the reduced picture, the coarse look first. The closing wipes out strokes thinner
 /// than three of them: 1.2 and 0.75 mm. The card's own strokes are thinner than half a millimetre; the finer look is for
 /// overprints of smaller letters.
-pub(crate) const SCALES: [f32; 1] = [1.9];
+pub(crate) const SCALES: [f32; 2] = [2.5, 4.0];
 /// Half the window of the closing in those pixels.
 const REACH: usize = 1;
 /// Heights in millimetres, with the margin that the detector adds, and degrees: level writing of the card itself is lower
@@ -31,13 +31,7 @@ pub(crate) fn without_fine_print(canvas: &Canvas, scale: f32) -> Option<Canvas> 
     let (width, height) = (canvas.frame.width, canvas.frame.height);
     let (pixels_x, pixels_y) = network_size(width / unit * scale, height / unit * scale);
     let all = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height };
-    let mut picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, REACH);
-    if scale < 2.0 {
-        let ground = windowed(&windowed(&picture, 5, u8::min), 5, u8::max);
-        for (value, ground) in picture.iter_mut().zip(ground.iter()) {
-            *value = 255 - (*value - *ground).saturating_mul(4);
-        }
-    }
+    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, REACH);
     let corners = Rect { x0: 0.0, y0: 0.0, x1: pixels_x as f32, y1: pixels_y as f32 }.to_quad();
     let to_base = Homography::rect_to_quad(width, height, &corners)?;
     Some(Canvas::new(Arc::new(Pyramid::new(picture)), canvas.frame.framing, width, height, to_base, 1.0))

@@ -203,6 +203,7 @@ fn blood_label_in(span: &Span) -> Option<(usize, usize)> {
 }
 
 /// The best assignment, and which candidate holds the sex.
+#[expect(clippy::needless_range_loop, reason = "a state is a number that means the same in several tables")]
 fn place(candidates: &[Candidate], columns: &Columns) -> (Vec<Placed>, Option<usize>) {
     const STATES: usize = Slot::ALL.len() * 2;
     let fits: Vec<Vec<Fit>> = candidates
@@ -215,7 +216,8 @@ fn place(candidates: &[Candidate], columns: &Columns) -> (Vec<Placed>, Option<us
         })
         .collect();
     // best[row][state] = (score of the best chain that ends here, the step before)
-    let mut best: Vec<Vec<(f32, Option<(usize, usize)>)>> = Vec::with_capacity(candidates.len());
+    type Step = (f32, Option<(usize, usize)>);
+    let mut best: Vec<Vec<Step>> = Vec::with_capacity(candidates.len());
     for (row, candidate) in candidates.iter().enumerate() {
         let mut line = Vec::with_capacity(STATES);
         for state in 0..STATES {
