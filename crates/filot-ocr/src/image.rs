@@ -53,7 +53,7 @@ impl Default for Limits {
             side: 20_000,
             memory: 208 << 20,
             scans: 48,
-            working_side: 1_600,
+            working_side: 1_500,
             budget: MemoryBudget::new(208 << 20),
         }
     }

@@ -74,9 +74,8 @@ pub(super) enum Layout {
     Rows,
     /// The whole picture has to be there: interlaced PNG, WebP. Bytes per pixel.
     Whole(u32),
-    /// JPEG: coefficients per pixel that have to be kept (0 unless progressive), colour channels, and whether the
-    /// file goes on to its end marker.
-    Jpeg { coefficients: f32, channels: u8, complete: bool },
+    /// JPEG: coefficients per pixel that have to be kept (0 unless progressive) and colour channels.
+    Jpeg { coefficients: f32, channels: u8 },
 }
 
 impl Header {

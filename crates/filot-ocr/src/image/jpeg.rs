@@ -61,7 +61,8 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
     let Some(frame) = frame else {
         return Err(if complete { ImageError::Corrupt("no frame header") } else { ImageError::Truncated });
     };
-    if scans == 0 {
+    // Without an end marker part of the picture would come out grey.
+    if !complete {
         return Err(ImageError::Truncated);
     }
     Ok(Header {
@@ -72,7 +73,6 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
         layout: Layout::Jpeg {
             coefficients: if frame.progressive || scans > 1 { frame.samples_per_pixel } else { 0.0 },
             channels: frame.channels,
-            complete,
         },
     })
 }
@@ -145,16 +145,14 @@ pub(super) fn decode(
     reduction: u32,
     limits: &Limits,
 ) -> Result<RgbImage, ImageError> {
-    let Layout::Jpeg { channels, complete, .. } = header.layout else {
+    let Layout::Jpeg { channels, .. } = header.layout else {
         return Err(ImageError::Corrupt("not a JPEG header"));
     };
     if channels == 4 {
         let (rgb, width, height) = full_size(bytes, limits)?;
         return reduce::rows(&rgb, width, height, reduction).ok_or(ImageError::Truncated);
     }
-    // Without an end marker only the decoder that reports missing data can tell a picture cut in half from one that
-    // merely lacks its last two bytes.
-    if reduction > 1 || !complete {
+    if reduction > 1 {
         return reduced(bytes, header, reduction, limits);
     }
     let (rgb, width, height) = full_size(bytes, limits)?;
