@@ -65,7 +65,7 @@ id!(
 macro_rules! spelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
         }
@@ -82,19 +82,19 @@ macro_rules! spelled {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = Unknown;
+        impl std::str::FromStr for $name {
+            type Err = $crate::document::Unknown;
 
-            fn from_str(text: &str) -> Result<Self, Unknown> {
+            fn from_str(text: &str) -> std::result::Result<Self, $crate::document::Unknown> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(Unknown(stringify!($name))),
+                    _ => Err($crate::document::Unknown(stringify!($name))),
                 }
             }
         }
@@ -208,6 +208,10 @@ pub struct Document {
     pub media_type: String,
     /// Length of the file in bytes.
     pub byte_size: u64,
+    /// Name of the reader that read it.
+    pub engine: Option<String>,
+    /// Milliseconds of reading.
+    pub reading_ms: Option<u32>,
     /// Counts the readings asked for: 1 for the upload, one more for each repetition.
     pub generation: u32,
     /// Counts the changes of this row; the value of the `ETag`.

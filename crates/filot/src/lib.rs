@@ -6,4 +6,7 @@
 pub mod clock;
 pub mod config;
 pub mod document;
+pub mod failpoint;
 pub mod keys;
+pub mod queue;
+pub mod store;
