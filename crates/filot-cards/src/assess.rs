@@ -2,7 +2,7 @@
 
 use filot_ocr::engine::{Error, OcrEngine, Region, Timing};
 use filot_ocr::image::Photo;
-use filot_ocr::page::{Framing, Quality};
+use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -35,17 +35,17 @@ pub struct Assessment {
 
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
 pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
-    let _ = (today, draft.declared);
+    let _ = today;
     Assessment {
-        document_type: DocumentType::Other,
-        fields: Fields::new(),
+        document_type: draft.document_type(),
+        fields: draft.fields(),
         score: 0,
         decision: decide(0, policy),
         retake_advised: false,
         checks: Vec::new(),
         ledger: Vec::new(),
-        quality: draft.page.quality.clone(),
-        framing: draft.page.frame.framing,
+        quality: draft.quality.clone(),
+        framing: draft.frame.framing,
     }
 }
 
@@ -56,6 +56,8 @@ pub struct Reading {
     pub timing: Timing,
     /// How many regions were read a second time.
     pub reread: usize,
+    /// Where the card, or its text, lies in the photo.
+    pub frame: Frame,
 }
 
 /// Reads a photo, reads its weak places again, and judges the result.
@@ -77,5 +79,10 @@ pub fn read_card(
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
     }
-    Ok(Reading { assessment: assess(&draft, policy, today), timing: reading.timing, reread: weak.len() })
+    Ok(Reading {
+        assessment: assess(&draft, policy, today),
+        timing: reading.timing,
+        reread: weak.len(),
+        frame: reading.page.frame.clone(),
+    })
 }

@@ -1,33 +1,170 @@
 //! A card's fields between the first reading and the verdict.
 
-use filot_ocr::engine::Region;
-use filot_ocr::page::{Line, Page};
+use std::collections::BTreeMap;
 
-use crate::field::FieldKey;
-use crate::kind::DeclaredType;
+use filot_ocr::engine::Region;
+use filot_ocr::page::{Frame, Line, Page, Quality};
+
+use crate::confidence;
+use crate::digits::Digit;
+use crate::field::{Field, FieldKey, Fields, Source};
+use crate::kind::{self, DeclaredType, DocumentType};
+use crate::ktp;
+use crate::npwp_card;
+use crate::reading::Reading;
+use crate::region;
+use crate::span::Span;
+
+/// Fields below this confidence are read a second time.
+const UNSURE: f32 = 0.93;
 
 /// What one or two readings of a page gave so far.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub(crate) page: Page,
+    pub(crate) frame: Frame,
+    pub(crate) quality: Quality,
     pub(crate) declared: DeclaredType,
+    pub(crate) kind: kind::Evidence,
+    ktp: ktp::align::Sheet,
+    npwp: npwp_card::parse::Sheet,
+    first: BTreeMap<FieldKey, Span>,
+    second: BTreeMap<FieldKey, Span>,
 }
 
 impl Draft {
     /// Parses a first reading.
     pub fn new(page: &Page, declared: DeclaredType) -> Self {
-        Self { page: page.clone(), declared }
+        let ktp = ktp::align::Sheet::new(page);
+        let npwp = npwp_card::parse::Sheet::new(page);
+        let kind = kind::Evidence::new(page, &ktp, &npwp);
+        let first = match kind.document_type(declared) {
+            DocumentType::Npwp => npwp.spans.clone(),
+            DocumentType::Ktp => ktp::spans(&ktp),
+            DocumentType::Other => BTreeMap::new(),
+        };
+        Self {
+            frame: page.frame.clone(),
+            quality: page.quality.clone(),
+            declared,
+            kind,
+            ktp,
+            npwp,
+            first,
+            second: BTreeMap::new(),
+        }
+    }
+
+    /// What the photo shows, as far as the text says.
+    pub fn document_type(&self) -> DocumentType {
+        self.kind.document_type(self.declared)
     }
 
     /// Places worth a second look, in page coordinates: fields that are unsure, that fail their own rules, or that are
     /// missing although their neighbours say where they must be. A field on two rows comes twice, the upper row first.
     pub fn weak_regions(&self) -> Vec<(FieldKey, Region)> {
-        Vec::new()
+        let readings = self.readings();
+        let weak = |key: FieldKey| readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
+        match self.document_type() {
+            DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
+            DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
+            DocumentType::Other => Vec::new(),
+        }
     }
 
     /// Takes in a second reading, field by field, where it is better supported than the first. Rows of the same field
     /// come in the order of [`Draft::weak_regions`].
     pub fn merge(&mut self, second: Vec<(FieldKey, Option<Line>)>) {
-        drop(second);
+        let mut rows: BTreeMap<FieldKey, Vec<Option<Span>>> = BTreeMap::new();
+        for (key, line) in second {
+            rows.entry(key).or_default().push(line.map(|line| Span::from_line(&line)));
+        }
+        for (key, rows) in rows {
+            // A value of two rows of which one was illegible is no reading of the value.
+            let Some(rows) = rows.into_iter().collect::<Option<Vec<Span>>>() else { continue };
+            match self.document_type() {
+                DocumentType::Ktp => self.second.extend(ktp::second_reading(&self.ktp, key, rows)),
+                DocumentType::Npwp => {
+                    let parts = rows.iter().map(|row| npwp_card::parse::without_label(key, row));
+                    let value = Span::join(parts);
+                    if !value.is_blank() {
+                        self.second.insert(key, value);
+                    }
+                }
+                DocumentType::Other => {}
+            }
+        }
     }
+
+    /// The fields as both readings and the rules that bind them together say.
+    pub(crate) fn readings(&self) -> BTreeMap<FieldKey, Reading> {
+        match self.document_type() {
+            DocumentType::Ktp => ktp::readings(&self.first, &self.second),
+            DocumentType::Npwp => npwp_card::readings(&self.first, &self.second),
+            DocumentType::Other => BTreeMap::new(),
+        }
+    }
+
+    /// The fields in the form of results.
+    pub(crate) fn fields(&self) -> Fields {
+        let field = |reading: Reading| Field {
+            confidence: confidence::of(&reading),
+            quad: self.frame.photo_quad(&reading.span.rect()),
+            value: reading.value,
+            original: reading.original,
+            source: reading.source,
+            repairs: reading.repairs,
+        };
+        self.readings().into_iter().map(|(key, reading)| (key, field(reading))).collect()
+    }
+
+    /// The 22-digit number of a place of business, if the card carries one.
+    pub(crate) fn nitku(&self) -> Option<String> {
+        self.npwp.nitku.as_ref().map(Span::text)
+    }
+}
+
+/// The better of two readings of a field. Numbers of the same length are merged place by place with `number`.
+pub(crate) fn choose(
+    first: Option<Reading>,
+    second: Option<Reading>,
+    number: impl Fn(&Reading, Vec<Digit>) -> Option<Reading>,
+) -> Option<Reading> {
+    let (first, mut second) = match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        (Some(only), None) => return Some(only),
+        (None, Some(mut only)) => {
+            only.source = Source::Second;
+            return Some(only);
+        }
+        (None, None) => return None,
+    };
+    second.source = Source::Second;
+    let same = region::fold(&first.value) == region::fold(&second.value);
+    if !first.digits.is_empty() && first.digits.len() == second.digits.len() {
+        let merged = first.digits.iter().zip(&second.digits).map(|(a, b)| a.merged(b)).collect();
+        let base = if second.doubt < first.doubt { &second } else { &first };
+        if let Some(mut merged) = number(base, merged) {
+            merged.original.clone_from(&first.original);
+            if same {
+                merged.source = Source::Both;
+                merged.doubt = confidence::confirmed(first.doubt.min(second.doubt));
+            } else {
+                merged.source = base.source;
+            }
+            return Some(merged);
+        }
+    }
+    let mut better = match first.standing.cmp(&second.standing) {
+        std::cmp::Ordering::Greater => first.clone(),
+        std::cmp::Ordering::Less => second.clone(),
+        // A region that cuts a value short reads the rest with confidence.
+        std::cmp::Ordering::Equal if second.value.len() * 4 < first.value.len() * 3 => first.clone(),
+        std::cmp::Ordering::Equal if second.doubt < 0.7 * first.doubt => second.clone(),
+        std::cmp::Ordering::Equal => first.clone(),
+    };
+    if same {
+        better.source = Source::Both;
+        better.doubt = confidence::confirmed(first.doubt.min(second.doubt));
+    }
+    Some(better)
 }

@@ -1,6 +1,18 @@
 //! Which card is it?
+//!
+//! The words on it say so. Evidence is counted in points: the header lines and the labels that only this card carries
+//! weigh more than words like `Nama` that many papers carry. Three answers per card: clearly, partly (a poor photo of it,
+//! or something that shares some words), not at all.
 
+use filot_ocr::page::{Framing, Page, Quality};
 use serde::Serialize;
+
+use crate::confusion;
+use crate::field::FieldKey;
+use crate::ktp::align::Sheet as KtpSheet;
+use crate::ktp::template::Slot;
+use crate::npwp_card::parse::Sheet as NpwpSheet;
+use crate::span::{Span, first};
 
 /// What the customer says the photo shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +24,17 @@ pub enum DeclaredType {
     Auto,
 }
 
+impl DeclaredType {
+    /// The document it names.
+    pub fn document(self) -> Option<DocumentType> {
+        match self {
+            Self::Ktp => Some(DocumentType::Ktp),
+            Self::Npwp => Some(DocumentType::Npwp),
+            Self::Auto => None,
+        }
+    }
+}
+
 /// What the photo shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum DocumentType {
@@ -21,4 +44,243 @@ pub enum DocumentType {
     Npwp,
     #[serde(rename = "OTHER")]
     Other,
+}
+
+/// How strongly the text speaks for a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    None,
+    Partial,
+    Clear,
+}
+
+/// A label counts from this similarity on.
+const LABEL: f32 = 0.75;
+const PARTIAL: f32 = 1.5;
+const KTP_CLEAR: f32 = 6.0;
+const NPWP_CLEAR: f32 = 4.0;
+/// Text of a photo is sharp if it has so many letters in lines of this confidence.
+const SHARP_LETTERS: usize = 50;
+const SHARP_CONFIDENCE: f32 = 0.9;
+
+/// Titles of other documents.
+const OTHER_TITLES: [&str; 24] = [
+    "KARTU INDONESIA SEHAT",
+    "BPJS KESEHATAN",
+    "BPJS KETENAGAKERJAAN",
+    "SURAT IZIN MENGEMUDI",
+    "DRIVING LICENSE",
+    "DRIVING LICENCE",
+    "KARTU KELUARGA",
+    "KARTU IDENTITAS ANAK",
+    "KARTU TANDA MAHASISWA",
+    "KARTU MAHASISWA",
+    "KARTU PELAJAR",
+    "KARTU TANDA ANGGOTA",
+    "KARTU PEGAWAI",
+    "KARTU INDONESIA PINTAR",
+    "KARTU KELUARGA SEJAHTERA",
+    "REPUBLIK INDONESIA PASPOR",
+    "PASSPORT",
+    "SURAT TANDA NOMOR KENDARAAN",
+    "SURAT KETERANGAN",
+    "SURAT PERNYATAAN",
+    "FORMULIR",
+    "STRUK PEMBELIAN",
+    "KARTU ATM",
+    "Faskes Tingkat",
+];
+
+/// What the text says about the kind of document.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    ktp: f32,
+    /// Points from words that only a KTP carries.
+    ktp_own: f32,
+    npwp: f32,
+    npwp_own: f32,
+    /// Laid out as somebody types a form, not as the card is printed.
+    pub(crate) typed_form: bool,
+    /// The title of another document was read.
+    pub(crate) other_title: Option<&'static str>,
+    /// Much text was read sharply that neither card accounts for.
+    foreign_text: bool,
+    /// Nothing was read, but the picture may hold a card that is too poor to read.
+    pub(crate) perhaps_unreadable: bool,
+}
+
+impl Evidence {
+    pub(crate) fn new(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> Self {
+        let (ktp_points, ktp_own) = ktp_points(ktp);
+        let (npwp_points, npwp_own) = npwp_points(npwp);
+        Self {
+            ktp: ktp_points,
+            ktp_own,
+            npwp: npwp_points,
+            npwp_own,
+            typed_form: typed_form(ktp),
+            other_title: other_title(page),
+            foreign_text: foreign_text(page, ktp, npwp),
+            perhaps_unreadable: perhaps_unreadable(page),
+        }
+    }
+
+    /// How strongly the text speaks for `document`; never for [`DocumentType::Other`].
+    pub(crate) fn strength(&self, document: DocumentType) -> Strength {
+        let (points, own, clear) = match document {
+            DocumentType::Ktp => (self.ktp, self.ktp_own, KTP_CLEAR),
+            DocumentType::Npwp => (self.npwp, self.npwp_own, NPWP_CLEAR),
+            DocumentType::Other => return Strength::None,
+        };
+        let another = self.other_title.is_some() && own < 4.0
+            || document == DocumentType::Ktp && self.typed_form
+            || self.foreign_text && own < 1.0;
+        match points {
+            _ if another => Strength::None,
+            points if points >= clear => Strength::Clear,
+            points if points >= PARTIAL => Strength::Partial,
+            _ => Strength::None,
+        }
+    }
+
+    /// The card that the text speaks for most; what was declared breaks ties.
+    pub(crate) fn document_type(&self, declared: DeclaredType) -> DocumentType {
+        let (ktp, npwp) = (self.strength(DocumentType::Ktp), self.strength(DocumentType::Npwp));
+        if ktp.max(npwp) == Strength::None {
+            return DocumentType::Other;
+        }
+        let (ktp, npwp) = ((ktp, self.ktp / KTP_CLEAR), (npwp, self.npwp / NPWP_CLEAR));
+        if ktp.0 == npwp.0 && (ktp.1 - npwp.1).abs() < 0.25 {
+            return declared.document().unwrap_or(DocumentType::Ktp);
+        }
+        if ktp > npwp { DocumentType::Ktp } else { DocumentType::Npwp }
+    }
+}
+
+fn ktp_points(sheet: &KtpSheet) -> (f32, f32) {
+    let mut all = 0.0;
+    let mut own = 0.0;
+    for placed in sheet.placed.iter().filter(|placed| !placed.continued) {
+        let labelled = placed.label >= LABEL;
+        let (points, only_here) = match placed.slot {
+            Slot::Province if labelled && !placed.colon => (2.0, true),
+            Slot::Regency if labelled && !placed.colon => (1.5, true),
+            Slot::Province | Slot::Regency => (0.0, false),
+            Slot::Nik => {
+                let digits = placed.value.glyphs.iter().filter(|glyph| first(glyph).is_ascii_digit()).count();
+                let points = match (labelled, digits) {
+                    (true, 12..) => 1.5,
+                    (false, 14..) => 1.0,
+                    (true, _) => 0.5,
+                    (false, _) => 0.0,
+                };
+                (points, false)
+            }
+            Slot::Name | Slot::Address | Slot::Religion | Slot::Occupation | Slot::District if labelled => {
+                (0.5, false)
+            }
+            Slot::Birth
+            | Slot::Gender
+            | Slot::RtRw
+            | Slot::Village
+            | Slot::MaritalStatus
+            | Slot::Nationality
+            | Slot::ValidUntil
+                if labelled =>
+            {
+                (1.0, true)
+            }
+            // The label is illegible, but the value is one that this row holds.
+            slot if crate::ktp::parse::plausibility(slot, &placed.value) >= 2.0 => (0.5, true),
+            _ => (0.0, false),
+        };
+        all += points;
+        own += if only_here { points } else { 0.0 };
+    }
+    let blood = if sheet.blood_label { 1.0 } else { 0.0 };
+    (all + blood, own + blood)
+}
+
+fn npwp_points(sheet: &NpwpSheet) -> (f32, f32) {
+    let has = |key: FieldKey| sheet.spans.contains_key(&key);
+    let number = has(FieldKey::NpwpNumber) || has(FieldKey::Npwp16);
+    let own = 2.0 * sheet.headers as f32
+        + if number && sheet.labelled_number { 2.0 } else { 0.0 }
+        + if has(FieldKey::TaxOffice) { 1.5 } else { 0.0 }
+        + if sheet.website { 1.0 } else { 0.0 };
+    let shared = if number && !sheet.labelled_number { 1.5 } else { 0.0 }
+        + if has(FieldKey::RegisteredDate) { 0.5 } else { 0.0 };
+    (own + shared, own)
+}
+
+/// Somebody typed the labels of a KTP in a list: PROVINSI is a label like the others, nothing is indented, and the
+/// number takes a row like any other.
+fn typed_form(sheet: &KtpSheet) -> bool {
+    let of = |slot: Slot| sheet.placed.iter().find(|placed| placed.slot == slot && !placed.continued);
+    let y = |slot: Slot| of(slot).map(|placed| sheet.layout.rows[placed.row].y);
+    let labels = sheet.placed.iter().filter(|placed| placed.label >= LABEL).count();
+    if labels < 5 {
+        return false;
+    }
+    let province_as_label = of(Slot::Province).is_some_and(|placed| placed.label >= LABEL && placed.colon);
+    let province_at_left = of(Slot::Province).and_then(|placed| placed.label_mm).is_some_and(|mm| mm < 8.0);
+    let indents: Vec<f32> = [Slot::RtRw, Slot::Village, Slot::District]
+        .into_iter()
+        .filter_map(|slot| of(slot).filter(|placed| placed.label >= LABEL).and_then(|placed| placed.label_mm))
+        .collect();
+    let not_indented = indents.len() >= 2 && indents.iter().all(|mm| *mm < 4.8);
+    let no_regency = of(Slot::Regency).is_none_or(|placed| placed.label < LABEL);
+    let number_like_any =
+        y(Slot::Nik).zip(y(Slot::Name)).is_some_and(|(nik, name)| sheet.columns.rows(name - nik) < 1.5);
+    let signs = [province_as_label, province_at_left, not_indented, no_regency, number_like_any];
+    let strong = province_as_label || not_indented;
+    strong && signs.into_iter().filter(|sign| *sign).count() >= 3
+}
+
+fn other_title(page: &Page) -> Option<&'static str> {
+    page.lines.iter().take(120).find_map(|line| {
+        let span = Span::from_line(line);
+        let starts = (0..span.len()).filter(|&at| at == 0 || first(&span.glyphs[at - 1]) == ' ');
+        starts
+            .flat_map(|at| OTHER_TITLES.iter().map(move |title| (at, *title)))
+            .find(|(at, title)| confusion::prefix(&span.glyphs[*at..], title).similarity >= 0.85)
+            .map(|(_, title)| title)
+    })
+}
+
+fn foreign_text(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> bool {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).count();
+    let sharp: usize = page
+        .lines
+        .iter()
+        .filter(|line| line.confidence >= SHARP_CONFIDENCE)
+        .map(|line| letters(&line.text))
+        .sum();
+    let by_ktp: usize = ktp
+        .placed
+        .iter()
+        .filter(|placed| placed.label >= LABEL)
+        .map(|placed| placed.value.len() + placed.slot.labels()[0].len())
+        .sum();
+    let by_npwp: usize = npwp.spans.values().map(Span::len).sum();
+    sharp >= SHARP_LETTERS && by_ktp.max(by_npwp) * 2 < sharp
+}
+
+/// A card's frame was found in a picture too dark, blurred or small to read: better ask again than reject.
+fn perhaps_unreadable(page: &Page) -> bool {
+    let Quality { card_width_px, edge_width_px, brightness, contrast, glare, .. } = page.quality;
+    let measured = card_width_px > 0.0;
+    let poor =
+        brightness < 0.15 || contrast < 0.15 || edge_width_px > 4.0 || card_width_px < 200.0 || glare > 0.25;
+    measured && poor && page.frame.framing == Framing::Card && has_card_shape(page)
+}
+
+/// Whether the frame in the photo is about as oblong as an ID-1 card; prints of portraits are not.
+fn has_card_shape(page: &Page) -> bool {
+    let rect = filot_ocr::page::Rect { x0: 0.0, y0: 0.0, x1: page.frame.width, y1: page.frame.height };
+    let [a, b, c, d] = page.frame.photo_quad(&rect).0;
+    let side = |p: filot_ocr::page::Point, q: filot_ocr::page::Point| (p.x - q.x).hypot(p.y - q.y);
+    let ratio = (side(a, b) + side(c, d)) / (side(b, c) + side(d, a));
+    let ratio = if ratio < 1.0 { 1.0 / ratio } else { ratio };
+    (1.42..1.80).contains(&ratio)
 }

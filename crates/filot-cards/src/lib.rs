@@ -5,8 +5,21 @@
 
 pub mod assess;
 pub mod checks;
+mod confidence;
+mod confusion;
+mod dates;
 pub mod decide;
+mod digits;
 pub mod draft;
 pub mod field;
 pub mod kind;
+mod ktp;
+mod layout;
+pub mod nik;
+pub mod npwp;
+mod npwp_card;
+mod reading;
+pub mod region;
 pub mod score;
+mod span;
+mod vocabulary;

@@ -52,6 +52,7 @@ fn main() {
             reading.timing.recognize,
         );
         if !quiet {
+            println!("   {:?}", reading.page.quality);
             for line in &reading.page.lines {
                 println!("   {:6.1} {:6.1} {:4.2} {:5.1}°  {}", line.rect.x0, line.rect.centre().y, line.confidence, line.angle, line.text);
             }

@@ -126,6 +126,11 @@ impl Canvas {
         canvas
     }
 
+    /// Another frame over the same photo.
+    pub(crate) fn framed(&self, framing: Framing, width: f32, height: f32, to_base: Homography) -> Self {
+        Self::new(Arc::clone(&self.photo), framing, width, height, to_base, self.reduction)
+    }
+
     /// Lays the frame upside down over the same part of the photo.
     pub(crate) fn turn_over(&mut self) {
         let (width, height) = (f64::from(self.frame.width), f64::from(self.frame.height));

@@ -8,31 +8,51 @@ use crate::page::{Point, Rect};
 const MIN_ELONGATION: f32 = 2.5;
 /// Lines further off the common direction are not the card's own.
 const TOLERANCE_DEGREES: f32 = 12.0;
+/// Directions worth a look, and the share of all text that makes one.
+const MAX_DIRECTIONS: usize = 3;
+const MIN_DIRECTION_SHARE: f32 = 0.05;
 
-/// The common direction of the lines in degrees, clockwise from the x axis, in -45..135. Upside-down text gives the
-/// same answer as upright text. `None` without any clear line.
-pub(crate) fn direction(boxes: &[TextBox]) -> Option<f32> {
-    let lines: Vec<(f32, f32)> = boxes
+/// The directions in which most text runs, the one with the most text first, in degrees clockwise from the x axis, in
+/// -45..135. Upside-down text gives the same answer as upright text. Empty without any clear line; several where, say,
+/// a card lies on a printed page.
+pub(crate) fn directions(boxes: &[TextBox]) -> Vec<f32> {
+    let mut lines: Vec<(f32, f32)> = boxes
         .iter()
         .filter(|b| b.quad.width() > MIN_ELONGATION * b.quad.height())
         .map(|b| (angle(b), b.quad.width()))
         .collect();
-    // The angle with the most text length within the tolerance, then the mean of those.
-    let support = |centre: f32| -> f32 {
-        lines.iter().filter(|(a, _)| difference(*a, centre).abs() < TOLERANCE_DEGREES / 2.0).map(|(_, w)| w).sum()
-    };
-    let best = lines.iter().map(|(a, _)| *a).max_by(|a, b| support(*a).total_cmp(&support(*b)))?;
-    let near = || lines.iter().filter(|(a, _)| difference(*a, best).abs() < TOLERANCE_DEGREES / 2.0);
-    let weight: f32 = near().map(|(_, w)| w).sum();
-    let offset: f32 = near().map(|(a, w)| difference(*a, best) * w).sum::<f32>() / weight;
-    let mean = best + offset;
-    Some(if mean >= 135.0 { mean - 180.0 } else if mean < -45.0 { mean + 180.0 } else { mean })
+    let total: f32 = lines.iter().map(|(_, w)| w).sum();
+    let mut found = Vec::new();
+    while found.len() < MAX_DIRECTIONS {
+        // The angle with the most text length within the tolerance, then the mean of those.
+        let near = |centre: f32| {
+            lines.iter().filter(move |(a, _)| difference(*a, centre).abs() < TOLERANCE_DEGREES / 2.0)
+        };
+        let support = |centre: f32| -> f32 { near(centre).map(|(_, w)| w).sum() };
+        let Some(best) = lines.iter().map(|(a, _)| *a).max_by(|a, b| support(*a).total_cmp(&support(*b))) else {
+            break;
+        };
+        let weight = support(best);
+        if weight < MIN_DIRECTION_SHARE * total {
+            break;
+        }
+        let mean = best + near(best).map(|(a, w)| difference(*a, best) * w).sum::<f32>() / weight;
+        found.push(if mean >= 135.0 { mean - 180.0 } else if mean < -45.0 { mean + 180.0 } else { mean });
+        lines.retain(|(a, _)| difference(*a, best).abs() >= TOLERANCE_DEGREES / 2.0);
+    }
+    found
 }
 
 /// The direction of a box's long side.
 pub(crate) fn angle(text_box: &TextBox) -> f32 {
     let [a, b, c, d] = text_box.quad.0;
     (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees()
+}
+
+/// Whether a box belongs to text of the given direction; short boxes show none and belong to any.
+pub(crate) fn is_along(text_box: &TextBox, degrees: f32) -> bool {
+    let elongated = text_box.quad.width() > MIN_ELONGATION * text_box.quad.height();
+    !elongated || difference(angle(text_box), degrees).abs() <= TOLERANCE_DEGREES
 }
 
 /// `a - b` for undirected lines: -90..90.
@@ -47,8 +67,7 @@ pub(crate) fn text_frame(boxes: &[TextBox], degrees: f32) -> Option<(f32, f32, H
     let mut hull: Option<Rect> = None;
     let mut heights = Vec::new();
     for text_box in boxes {
-        let elongated = text_box.quad.width() > MIN_ELONGATION * text_box.quad.height();
-        if elongated && difference(angle(text_box), degrees).abs() > TOLERANCE_DEGREES {
+        if !is_along(text_box, degrees) {
             continue;
         }
         let around = bounds(&to_frame.apply_quad(&text_box.quad).0);
@@ -86,15 +105,16 @@ mod tests {
     #[test]
     fn the_direction_is_that_of_most_text() {
         let boxes = [line(0.0, 0.0, 200.0, 8.0), line(0.0, 30.0, 150.0, 6.0), line(50.0, 50.0, 90.0, -40.0)];
-        let degrees = direction(&boxes).unwrap();
-        assert!((degrees - 7.0).abs() < 0.5, "{degrees}");
-        assert_eq!(direction(&[]), None);
+        let degrees = directions(&boxes);
+        assert!((degrees[0] - 7.0).abs() < 0.5, "{degrees:?}");
+        assert_eq!(degrees.len(), 2);
+        assert!(directions(&[]).is_empty());
     }
 
     #[test]
     fn upright_lines_are_at_ninety_degrees() {
         let boxes = [line(0.0, 0.0, 200.0, 91.0), line(30.0, 0.0, 150.0, 89.0)];
-        assert!((direction(&boxes).unwrap() - 90.0).abs() < 0.5);
+        assert!((directions(&boxes)[0] - 90.0).abs() < 0.5);
     }
 
     #[test]

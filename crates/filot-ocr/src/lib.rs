@@ -1,13 +1,19 @@
 //! From a photo to text lines with positions. Knows nothing of KTP or NPWP, of networks or of async.
 
 mod canvas;
+mod contrast;
+pub mod child;
 mod detect;
 pub mod engine;
 mod geometry;
 pub mod image;
 mod layout;
 pub mod models;
+mod moire;
 pub mod native;
 pub mod page;
+mod quality;
 mod recognize;
+mod rectify;
 mod runtime;
+pub mod tesseract;

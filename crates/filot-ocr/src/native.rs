@@ -7,14 +7,17 @@ use std::time::Instant;
 use image::RgbImage;
 
 use crate::canvas::{Canvas, Pyramid};
+use crate::contrast::{clean, is_noisy, stretch};
 use crate::detect::{TextBox, detect, network_size};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::layout;
 use crate::models::Models;
-use crate::page::{Framing, Glyph, Line, Page, Point, Quad, Quality, Rect};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
+use crate::quality;
 use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
+use crate::rectify::{EDGE_SIDE, Finder, contains};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
 /// Longer side of the picture the detector searches, in pixels.
@@ -24,6 +27,15 @@ const PROBES: usize = 3;
 /// Lines whose least certain character is above this read the same with either recogniser (measured: 2 of 1,020 lines
 /// differ), so the quick one is enough.
 const SURE: f32 = 0.88;
+/// Below this, a cleaned picture of the line may read better.
+const FAIRLY_SURE: f32 = 0.6;
+/// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
+const DETECTION_WINDOW: usize = 61;
+const STRIP_WINDOW: usize = 97;
+/// Lines are sought this far beyond the found outline, which may lie a little inside the card.
+const CARD_MARGIN_MM: f32 = 1.0;
+/// Share of the lines seen inside the outline at first that must be found again on the card.
+const MIN_TEXT_KEPT: f32 = 0.6;
 
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
 pub struct NativeEngine {
@@ -56,30 +68,68 @@ impl NativeEngine {
         self.kind
     }
 
-    /// Detected boxes inside a frame, in the frame's coordinates.
-    fn search(&self, canvas: &Canvas) -> Result<Vec<TextBox>, Error> {
-        let (width, height) = (canvas.frame.width, canvas.frame.height);
+    /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates.
+    fn search(&self, canvas: &Canvas, margin: f32) -> Result<Vec<TextBox>, Error> {
+        let (width, height) = (canvas.frame.width + 2.0 * margin, canvas.frame.height + 2.0 * margin);
         let scale = SEARCH_SIDE / width.max(height);
         let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
-        let whole = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height }.to_quad();
-        let Some(picture) = canvas.cut(&whole, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
+        let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
+        stretch(&mut picture);
+        if is_noisy(&picture) {
+            picture = clean(&picture, DETECTION_WINDOW);
+        }
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
         for text_box in &mut boxes {
-            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }));
+            text_box.quad = Quad(text_box.quad.0.map(|p| Point { x: p.x * sx - margin, y: p.y * sy - margin }));
         }
         Ok(boxes)
     }
 
-    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one.
+    /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
+    /// without any text.
+    fn straighten(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
+        let start = Instant::now();
+        let overview = self.search(whole, 0.0)?;
+        let directions = layout::directions(&overview);
+        let card = card_canvas(whole, &overview, &directions);
+        timing.find = milliseconds(start);
+        let Some(&main_direction) = directions.first() else { return Ok(None) };
+
+        let start = Instant::now();
+        if let Some((canvas, expected)) = card {
+            let boxes = self.search(&canvas, CARD_MARGIN_MM)?;
+            let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
+            // An outline in which most of the text is lost, or runs askew, was not a card's.
+            if level as f32 >= MIN_TEXT_KEPT * expected as f32 {
+                timing.detect = milliseconds(start);
+                return Ok(Some((canvas, boxes)));
+            }
+        }
+        let Some(canvas) = text_canvas(whole, &overview, main_direction) else { return Ok(None) };
+        let boxes = self.search(&canvas, 0.0)?;
+        timing.detect = milliseconds(start);
+        Ok(Some((canvas, boxes)))
+    }
+
+    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one, and what that
+    /// is unsure of once more after cleaning the picture.
     fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
-        let mut lines = recognise_with(&self.quick, canvas, boxes)?;
-        let unsure: Vec<usize> = (0..boxes.len())
-            .filter(|&i| lines[i].as_ref().is_some_and(|line| weakest(line) < SURE))
-            .collect();
-        let again: Vec<(Quad, Alphabet)> = unsure.iter().map(|&i| boxes[i]).collect();
-        for (line, i) in recognise_with(&self.careful, canvas, &again)?.into_iter().zip(unsure) {
-            lines[i] = line;
+        let mut lines = recognise_with(&self.quick, canvas, boxes, false)?;
+        let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
+            let below = |line: &Line| weakest(line) < least;
+            (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
+        };
+        for (least, cleaned) in [(SURE, false), (FAIRLY_SURE, true)] {
+            let again = unsure(&lines, least);
+            let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
+            for (line, i) in recognise_with(&self.careful, canvas, &chosen, cleaned)?.into_iter().zip(again) {
+                let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
+                if !cleaned || confidence(&line) > confidence(&lines[i]) {
+                    lines[i] = line;
+                }
+            }
         }
         Ok(lines)
     }
@@ -95,7 +145,7 @@ impl NativeEngine {
             both.push((quad.turned(2), Alphabet::Any));
         }
         let (mut upright, mut turned) = (0.0, 0.0);
-        for pair in recognise_with(&self.quick, canvas, &both)?.chunks_exact(2) {
+        for pair in recognise_with(&self.quick, canvas, &both, false)?.chunks_exact(2) {
             let certainty = |line: &Option<Line>| {
                 line.as_ref().map_or(0.0, |l| l.confidence * l.confidence * l.text.len() as f32)
             };
@@ -113,21 +163,11 @@ impl OcrEngine for NativeEngine {
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
         let mut timing = Timing::default();
-        let start = Instant::now();
-        let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
-        let whole = whole_photo(&pyramid, photo.reduction);
-        let boxes = self.search(&whole)?;
-        let Some(degrees) = layout::direction(&boxes) else {
-            timing.find = milliseconds(start);
-            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: Quality::default() };
+        let whole = whole_photo(photo);
+        let Some((mut canvas, mut boxes)) = self.straighten(&whole, &mut timing)? else {
+            let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: quality::measure(&whole, &[], photo.reduction) };
             return Ok(Reading { page, canvas: whole, timing });
         };
-        let mut canvas = text_canvas(&pyramid, &boxes, degrees, photo.reduction).unwrap_or(whole);
-        timing.find = milliseconds(start);
-
-        let start = Instant::now();
-        let mut boxes = self.search(&canvas)?;
-        timing.detect = milliseconds(start);
 
         let start = Instant::now();
         if self.upside_down(&canvas, &boxes)? {
@@ -142,13 +182,14 @@ impl OcrEngine for NativeEngine {
         let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
         lines.sort_by(|a, b| (a.rect.centre().y, a.rect.x0).partial_cmp(&(b.rect.centre().y, b.rect.x0)).unwrap_or(std::cmp::Ordering::Equal));
         timing.recognize = milliseconds(start);
-        let page = Page { frame: canvas.frame.clone(), lines, quality: Quality::default() };
+        let quality = quality::measure(&canvas, &lines, photo.reduction);
+        let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
         let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads)
+        recognise_with(&self.careful, &reading.canvas, &quads, false)
     }
 }
 
@@ -157,14 +198,34 @@ fn milliseconds(since: Instant) -> f32 {
 }
 
 /// The photo itself as a frame.
-fn whole_photo(pyramid: &Arc<Pyramid>, reduction: f32) -> Canvas {
-    let base = pyramid.base();
-    Canvas::new(Arc::clone(pyramid), Framing::Text, base.width() as f32, base.height() as f32, Homography::scale(1.0), reduction)
+fn whole_photo(photo: &Photo) -> Canvas {
+    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+    let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
+    Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-fn text_canvas(pyramid: &Arc<Pyramid>, boxes: &[TextBox], degrees: f32, reduction: f32) -> Option<Canvas> {
+/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it.
+fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize)> {
+    let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
+    let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
+    let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
+    let finder = Finder::new(&picture);
+    let found = directions.iter().enumerate().filter_map(|(i, &degrees)| {
+        let along = text.iter().filter(|b| layout::is_along(b, degrees));
+        let along: Vec<Quad> = along.map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }))).collect();
+        let outline = finder.outline(&along, degrees, i > 0)?;
+        let inside = along.iter().filter(|t| t.0.iter().all(|p| contains(&outline.quad, *p))).count();
+        Some((outline, inside))
+    });
+    let (outline, inside) = found.max_by(|(a, _), (b, _)| a.score.total_cmp(&b.score))?;
+    let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
+    let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
+    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside))
+}
+
+fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {
     let (width, height, to_base) = layout::text_frame(boxes, degrees)?;
-    Some(Canvas::new(Arc::clone(pyramid), Framing::Text, width, height, to_base, reduction))
+    Some(whole.framed(Framing::Text, width, height, to_base))
 }
 
 /// The probability of the least certain character; blanks and colons, which decide nothing, aside.
@@ -178,11 +239,15 @@ fn recognise_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
+    cleaned: bool,
 ) -> Result<Vec<Option<Line>>, Error> {
         let mut strips = Vec::with_capacity(boxes.len());
         let mut owners = Vec::with_capacity(boxes.len());
         for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-            if let Some(strip) = strip(canvas, quad) {
+            if let Some(mut strip) = strip(canvas, quad) {
+            if cleaned {
+                strip = clean(&strip, STRIP_WINDOW);
+            }
                 strips.push((strip, *alphabet));
                 owners.push(i);
             }
@@ -201,7 +266,9 @@ fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
         return None;
     }
     let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
-    canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)
+    let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
+    stretch(&mut strip);
+    Some(strip)
 }
 
 /// A read strip put back where it stands on the page. `None` when nothing was legible.

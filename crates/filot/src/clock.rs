@@ -1,52 +1,57 @@
-//! The only place where the time of day comes from.
+//! Time as the product sees it. No other place asks for the time of day.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time, in whole milliseconds: what every database keeps without loss.
-#[derive(Clone, Default)]
+/// Tells the time; a fixed one for repeatable runs.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Clock(Source);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Source {
     #[default]
     System,
+    /// Always the same day; the time of day goes on.
+    Day(Date),
     /// Milliseconds since 1970, moved by hand.
-    Fixed(Arc<AtomicI64>),
+    Hand(&'static AtomicI64),
 }
 
 impl Clock {
-    /// The computer's clock.
-    pub fn system() -> Self {
-        Self(Source::System)
+    /// Always the same day.
+    pub fn fixed(day: Date) -> Self {
+        Self(Source::Day(day))
     }
 
-    /// A clock that stands still until [`Clock::advance`] moves it, for tests of expiry and schedules.
-    pub fn fixed(at: Timestamp) -> Self {
-        Self(Source::Fixed(Arc::new(AtomicI64::new(at.as_millisecond()))))
+    /// A clock that stands still until [`Clock::advance`] moves it, for tests of expiry and schedules. Its copies share
+    /// one hand, which is never freed.
+    pub fn by_hand(at: Timestamp) -> Self {
+        Self(Source::Hand(Box::leak(Box::new(AtomicI64::new(at.as_millisecond())))))
     }
 
-    /// Now, cut to milliseconds.
+    /// Now, in whole milliseconds: what every database keeps without loss.
     pub fn now(&self) -> Timestamp {
-        let millis = match &self.0 {
-            Source::System => Timestamp::now().as_millisecond(),
-            Source::Fixed(at) => at.load(Ordering::SeqCst),
+        let millis = match self.0 {
+            Source::System | Source::Day(_) => Timestamp::now().as_millisecond(),
+            Source::Hand(at) => at.load(Ordering::SeqCst),
         };
         Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
 
-    /// The date in Jakarta (UTC+7, no daylight saving): cards, ages and validity are judged by it.
+    /// The calendar day in western Indonesia (UTC+7), the zone of most registry offices.
     pub fn today(&self) -> Date {
-        Offset::constant(7).to_datetime(self.now()).date()
+        match self.0 {
+            Source::Day(day) => day,
+            Source::System | Source::Hand(_) => Offset::constant(7).to_datetime(self.now()).date(),
+        }
     }
 
-    /// Moves a fixed clock; the system's clock stays as it is.
+    /// Moves a clock made by [`Clock::by_hand`]; others go by themselves.
     pub fn advance(&self, by: SignedDuration) {
-        if let Source::Fixed(at) = &self.0 {
+        if let Source::Hand(at) = self.0 {
             at.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
@@ -57,8 +62,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn today_is_the_date_in_jakarta() {
-        let clock = Clock::fixed("2026-03-31T18:00:00Z".parse().unwrap());
+    fn today_is_the_date_in_western_indonesia() {
+        let clock = Clock::by_hand("2026-03-31T18:00:00Z".parse().unwrap());
         assert_eq!(clock.today(), "2026-04-01".parse().unwrap());
         clock.advance(SignedDuration::from_hours(-2));
         assert_eq!(clock.today(), "2026-03-31".parse().unwrap());

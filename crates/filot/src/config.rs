@@ -1,361 +1,338 @@
-//! Every setting, read once at start: defaults from `filot.toml`, then a file, then the environment.
+//! Settings. This is the only place that reads the environment.
 //!
-//! The defaults' own types are the schema: an unknown setting, a value of another type and a rule that is broken are
-//! all collected and reported together, each with its name and what to do.
+//! The defaults are `filot.toml` itself, compiled in. Over them come a file, then the environment. Every problem is
+//! collected, so that one start shows all of them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use filot_cards::decide::Policy;
+use filot_ocr::image::{Limits, MemoryBudget};
+use serde::Deserialize;
+use toml::{Table, Value};
 
-mod env;
-mod merge;
+mod names;
 mod rules;
+pub mod service;
 
-/// The file with every default, as it stands in the repository.
+pub use service::Service;
+pub(crate) use service::exposed;
+
+/// The documented defaults.
 pub const DEFAULTS: &str = include_str!("../../../filot.toml");
 
-/// All settings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// All settings, checked.
+#[derive(Clone, Debug)]
 pub struct Config {
-    pub server: Server,
-    pub log: Log,
-    pub database: Database,
-    pub redis: Redis,
-    pub storage: Storage,
-    pub upload: Upload,
-    pub worker: Worker,
-    pub gpu: Gpu,
-    pub ocr: Ocr,
-    pub verification: Verification,
-    pub auth: Auth,
-    pub buli2: Buli2,
-    pub temporal: Temporal,
-    pub metrics: Metrics,
-}
-
-/// How strict to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Environment {
-    Development,
-    Staging,
-    /// Missing, weak and default secrets are errors.
-    Production,
-}
-
-impl Environment {
-    /// As `NODE_ENV` spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Staging => "staging",
-            Self::Production => "production",
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    pub environment: Environment,
-    pub host: String,
-    pub port: u16,
-    pub data_dir: PathBuf,
-    #[serde(deserialize_with = "optional")]
-    pub public_url: Option<String>,
-    pub frontend_origin: String,
-    pub trusted_proxies: u8,
-    pub request_timeout_s: u64,
-    pub shutdown_grace_s: u64,
-    pub requests_per_minute: u32,
-    pub uploads_per_minute: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    pub level: String,
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Json,
-    Text,
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Database {
-    /// `None`: SQLite in the data folder. Holds a password, hence a secret.
-    #[serde(deserialize_with = "optional_secret")]
-    pub url: Option<SecretString>,
-    pub max_connections: u32,
-    pub migrate: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Redis {
-    #[serde(deserialize_with = "optional_secret")]
-    pub url: Option<SecretString>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub password: Option<SecretString>,
-    pub prefix: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Storage {
-    #[serde(deserialize_with = "optional")]
-    pub endpoint: Option<String>,
-    #[serde(deserialize_with = "optional")]
-    pub bucket: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub access_key_id: Option<SecretString>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub secret_access_key: Option<SecretString>,
-    pub region: String,
-    pub link_expiry_s: u64,
-    pub private_link_expiry_s: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upload {
-    pub max_bytes: usize,
-    pub files_per_day: u64,
-    pub bytes_per_day: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Worker {
-    pub embedded: bool,
-    pub concurrency: usize,
-    pub lease_s: u64,
-    pub max_attempts: u32,
-    pub retry_base_ms: u64,
-    pub retry_max_ms: u64,
-    pub poll_ms: u64,
-    pub reaper_interval_ms: u64,
-    pub read_timeout_s: u64,
-}
-
-impl Worker {
-    /// How long a lease lasts without a heartbeat.
-    pub fn lease(&self) -> Duration {
-        Duration::from_secs(self.lease_s)
-    }
-
-    /// Documents to read at a time.
-    pub fn readers(&self) -> usize {
-        match self.concurrency {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gpu {
-    pub enabled: bool,
-    pub concurrency: usize,
-    pub max_retries: u32,
-    pub autofallback: bool,
-    pub poll_interval_ms: u64,
-    pub stuck_timeout_ms: u64,
-    pub reaper_interval_ms: u64,
-    pub lock_ttl_s: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ocr {
     pub reader: Reader,
-    #[serde(deserialize_with = "optional")]
-    pub models_dir: Option<PathBuf>,
-    pub workflow: Workflow,
-    pub workflow_fallback: bool,
+    pub limits: Limits,
+    pub pdf: Pdf,
+    pub policy: Policy,
+    /// What the service needs beyond a reader.
+    pub service: Service,
+    /// The environment asks for output without colours (<https://no-color.org>).
+    pub no_color: bool,
 }
 
-/// Which program reads the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Reader {
-    #[serde(rename = "native")]
-    Native,
-    #[serde(rename = "tesseract")]
-    Tesseract,
-    #[serde(rename = "native+tesseract")]
-    NativeThenTesseract,
-}
-
-/// What carries a document from upload to verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Workflow {
-    #[serde(alias = "redis")]
-    Queue,
-    Temporal,
-}
-
+/// How to read.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verification {
-    pub auto_approve: u8,
-    pub auto_reject: u8,
-    pub min_confidence: f32,
-    pub min_age: i16,
+pub struct Reader {
+    pub engine: Engine,
+    pub runtime: Runtime,
+    #[serde(deserialize_with = "non_empty")]
+    pub models: Option<PathBuf>,
+    #[serde(deserialize_with = "non_empty")]
+    pub library: Option<PathBuf>,
+    pub tesseract: PathBuf,
+    pub tesseract_time_limit_s: u64,
 }
 
-impl Verification {
-    /// The same for the decision rule.
-    pub fn policy(&self) -> filot_cards::decide::Policy {
-        filot_cards::decide::Policy {
-            auto_approve: self.auto_approve,
-            auto_reject: self.auto_reject,
-            min_confidence: self.min_confidence,
-            min_age: self.min_age,
-        }
+/// Which reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// PP-OCRv6 networks
+    Native,
+    /// The system's Tesseract program
+    Tesseract,
+}
+
+/// What the native reader's networks run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// ONNX Runtime when its library is there, else rten
+    Auto,
+    /// ONNX Runtime
+    Ort,
+    /// Built in
+    Rten,
+}
+
+/// Limits of the process that draws PDF pages.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pdf {
+    pub time_limit_s: u64,
+    pub cpu_limit_s: u64,
+    pub memory_mb: u64,
+}
+
+#[derive(Deserialize)]
+struct Files {
+    max_mb: usize,
+    max_megapixels: u64,
+    max_side: u32,
+    decoding_memory_mb: u64,
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    auto_approve: u8,
+    auto_reject: u8,
+    min_confidence: f32,
+    min_age: i16,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    reader: Reader,
+    files: Files,
+    pdf: Pdf,
+    decision: Decision,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problems(Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are not usable:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    #[serde(deserialize_with = "optional_secret")]
-    pub jwt_secret: Option<SecretString>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub session_secret: Option<SecretString>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub service_internal_key: Option<SecretString>,
-    pub access_token_s: u64,
-    pub refresh_token_s: u64,
-    #[serde(deserialize_with = "optional")]
-    pub stack_project_id: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub stack_secret_server_key: Option<SecretString>,
-    #[serde(deserialize_with = "optional")]
-    pub stack_publishable_client_key: Option<String>,
-    pub stack_api_url: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Buli2 {
-    #[serde(deserialize_with = "optional")]
-    pub api_url: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub api_key: Option<SecretString>,
-    #[serde(deserialize_with = "optional")]
-    pub callback_url: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub signature_secret: Option<SecretString>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Temporal {
-    pub disabled: bool,
-    #[serde(deserialize_with = "optional")]
-    pub endpoint: Option<String>,
-    #[serde(deserialize_with = "optional")]
-    pub namespace: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub api_key: Option<SecretString>,
-    pub task_queue: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metrics {
-    pub enabled: bool,
-    #[serde(deserialize_with = "optional_secret")]
-    pub token: Option<SecretString>,
-    pub namespace: String,
-    pub cloudwatch: bool,
-    pub flush_interval_ms: u64,
-}
-
-/// Everything that is wrong with the configuration, one sentence each.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration has {} problem(s):\n- {}", .0.len(), .0.join("\n- "))]
-pub struct Problems(pub Vec<String>);
+impl std::error::Error for Problems {}
 
 impl Config {
-    /// Reads `file` (or the one FILOT_CONFIG names) and the environment of the process.
+    /// Reads defaults, then `file` (or the one that `FILOT_CONFIG` names), then the environment of this process.
     ///
     /// # Errors
     /// All problems at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
-        let named = env::var("FILOT_CONFIG").map(PathBuf::from);
-        let text = match file.or(named.as_deref()) {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let named =
+            environment.iter().find(|(key, _)| key == "FILOT_CONFIG").map(|(_, value)| Path::new(value));
+        let text = match file.or(named) {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| Problems(vec![format!("cannot read {}: {error}", path.display())]))?,
+                .map_err(|error| Problems(vec![format!("{} cannot be read: {error}", path.display())]))?,
         };
-        Self::from_sources(&text, env::var)
+        Self::from_parts(&text, &environment)
     }
 
-    /// Puts the settings together from the text of a file (may be empty) and a lookup of environment variables.
-    ///
-    /// # Errors
-    /// All problems at once.
-    pub fn from_sources(file: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+    /// Settings from a file's text and an environment.
+    fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
         let mut problems = Vec::new();
-        let mut settings: toml::Table =
-            DEFAULTS.parse().map_err(|error| Problems(vec![format!("filot.toml: {error}")]))?;
-        match file.parse::<toml::Table>() {
-            Ok(own) => merge::overlay(&mut settings, own, &mut problems),
-            Err(error) => problems.push(format!("the configuration file is not valid TOML: {error}")),
+        let mut settings: Table = DEFAULTS.parse().expect("filot.toml is compiled in and tested");
+        match text.parse::<Table>() {
+            Ok(table) => overlay(&mut settings, table, &mut problems),
+            Err(error) => problems.push(error.to_string()),
         }
-        env::overlay(&mut settings, env, &mut problems);
-        match settings.try_into::<Self>() {
-            Ok(config) => {
-                rules::check(&config, &mut problems);
-                if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+        overlay_environment(&mut settings, environment, &mut problems);
+        names::overlay(&mut settings, environment, &mut problems);
+        // What does not fit is still at its default here, so the rules can be held against the rest.
+        let service = Value::Table(settings.clone()).try_into::<Service>();
+        let service = match service {
+            Ok(service) => {
+                rules::check(&service, &mut problems);
+                service
             }
             Err(error) => {
                 problems.push(error.message().to_owned());
-                Err(Problems(problems))
+                return Err(Problems(problems));
             }
+        };
+        if !problems.is_empty() {
+            return Err(Problems(problems));
         }
+        let Settings { reader, files, pdf, decision } =
+            Value::Table(settings).try_into().map_err(|error| Problems(vec![error.to_string()]))?;
+        let mut check = |holds: bool, problem: &str| {
+            if !holds {
+                problems.push(problem.to_owned());
+            }
+        };
+        check((1..=1024).contains(&files.max_mb), "files.max_mb must be between 1 and 1024");
+        check(files.max_megapixels >= 1, "files.max_megapixels must be at least 1");
+        check(files.decoding_memory_mb >= 16, "files.decoding_memory_mb must be at least 16");
+        check(pdf.memory_mb >= 64, "pdf.memory_mb must be at least 64");
+        check(pdf.time_limit_s >= 1 && pdf.cpu_limit_s >= 1, "the time limits of [pdf] must be at least 1 s");
+        check(reader.tesseract_time_limit_s >= 1, "reader.tesseract_time_limit_s must be at least 1");
+        check(
+            decision.auto_reject < decision.auto_approve && decision.auto_approve <= 100,
+            "decision.auto_reject must be below decision.auto_approve, and that at most 100",
+        );
+        check(
+            (0.0..=1.0).contains(&decision.min_confidence),
+            "decision.min_confidence must be between 0 and 1",
+        );
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let memory = files.decoding_memory_mb << 20;
+        Ok(Self {
+            reader,
+            limits: Limits {
+                bytes: files.max_mb << 20,
+                pixels: files.max_megapixels * 1_000_000,
+                side: files.max_side,
+                memory,
+                budget: MemoryBudget::new(memory),
+                ..Limits::default()
+            },
+            pdf,
+            policy: Policy {
+                auto_approve: decision.auto_approve,
+                auto_reject: decision.auto_reject,
+                min_confidence: decision.min_confidence,
+                min_age: decision.min_age,
+            },
+            service,
+            no_color: environment.iter().any(|(key, value)| key == "NO_COLOR" && !value.is_empty()),
+        })
     }
+}
 
-    /// Where clients reach this server, without a slash at the end.
-    pub fn public_url(&self) -> String {
-        match &self.server.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}:{}", self.server.host, self.server.port),
+impl Reader {
+    /// How long one run of Tesseract may take.
+    pub fn tesseract_time_limit(&self) -> Duration {
+        Duration::from_secs(self.tesseract_time_limit_s)
+    }
+}
+
+/// Lays the keys of `over` onto `settings`, noting those that do not exist or are of another type.
+fn overlay(settings: &mut Table, over: Table, problems: &mut Vec<String>) {
+    for (section, keys) in over {
+        let Some(known) = settings.get_mut(&section).and_then(Value::as_table_mut) else {
+            problems.push(format!("there is no section [{section}]"));
+            continue;
+        };
+        let Value::Table(keys) = keys else {
+            problems.push(format!("{section} must be a section"));
+            continue;
+        };
+        for (key, value) in keys {
+            set(known, &section, &key, value, problems);
         }
     }
 }
 
-fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: From<String>,
-{
+fn set(section: &mut Table, name: &str, key: &str, value: Value, problems: &mut Vec<String>) {
+    match section.get_mut(key) {
+        None => problems.push(format!("there is no setting {name}.{key}")),
+        Some(Value::Float(known)) if value.is_integer() => {
+            *known = value.as_integer().unwrap_or_default() as f64
+        }
+        Some(known) if known.same_type(&value) => *known = value,
+        Some(known) => problems.push(format!("{name}.{key} must be a {}, not {value}", known.type_str())),
+    }
+}
+
+/// `FILOT_<SECTION>_<KEY>` for the sections there are; other variables are somebody else's.
+fn overlay_environment(settings: &mut Table, environment: &[(String, String)], problems: &mut Vec<String>) {
+    for (variable, text) in environment {
+        let Some(path) = variable.strip_prefix("FILOT_") else { continue };
+        let path = path.to_ascii_lowercase();
+        let Some((name, key)) = path.split_once('_') else { continue };
+        let Some(section) = settings.get_mut(name).and_then(Value::as_table_mut) else { continue };
+        let value = match section.get(key) {
+            Some(Value::String(_)) | None => Value::String(text.clone()),
+            Some(_) => match format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v")) {
+                Some(value) => value,
+                None => Value::String(text.clone()),
+            },
+        };
+        let mut found = Vec::new();
+        set(section, name, key, value, &mut found);
+        problems.extend(found.into_iter().map(|problem| format!("{variable}: {problem}")));
+    }
+}
+
+fn non_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Ok((!text.is_empty()).then(|| T::from(text)))
-}
-
-fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    optional(deserializer)
-}
-
-/// The text of a secret that is set.
-pub(crate) fn exposed(secret: &Option<SecretString>) -> Option<&str> {
-    secret.as_ref().map(|secret| secret.expose_secret())
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 #[cfg(test)]
-mod tests;
+mod service_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_file_of_defaults_is_complete_and_agrees_with_the_libraries() {
+        let config = Config::from_parts("", &[]).unwrap();
+        assert_eq!(config.policy, Policy::default());
+        let (given, own) = (&config.limits, Limits::default());
+        assert_eq!(
+            (given.bytes, given.pixels, given.side, given.memory, given.scans, given.working_side),
+            (own.bytes, own.pixels, own.side, own.memory, own.scans, own.working_side)
+        );
+    }
+
+    #[test]
+    fn environment_wins_over_file_wins_over_default() {
+        let text = "[decision]\nauto_approve = 90\nmin_confidence = 1\n[reader]\nmodels = \"m\"\n";
+        let config = Config::from_parts(
+            text,
+            &environment(&[
+                ("FILOT_DECISION_AUTO_APPROVE", "95"),
+                ("FILOT_READER_ENGINE", "tesseract"),
+                ("FILOT_FRONTEND_ORIGIN", "https://example.com"),
+                ("NO_COLOR", "1"),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(config.policy.auto_approve, 95);
+        assert_eq!(config.policy.min_confidence, 1.0);
+        assert_eq!(config.reader.engine, Engine::Tesseract);
+        assert_eq!(config.reader.models, Some(PathBuf::from("m")));
+        assert_eq!(config.reader.library, None);
+        assert!(config.no_color);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text =
+            "[decision]\nauto_aprove = 90\nauto_reject = \"x\"\n[files]\nmax_mb = 20\n[nothing]\na = 1\n";
+        let problems = Config::from_parts(
+            text,
+            &environment(&[("FILOT_READER_MODEL", "x"), ("FILOT_FILES_MAX_MB", "many")]),
+        )
+        .unwrap_err();
+        let told = problems.to_string();
+        for wanted in [
+            "decision.auto_aprove",
+            "decision.auto_reject",
+            "[nothing]",
+            "FILOT_READER_MODEL",
+            "FILOT_FILES_MAX_MB",
+        ] {
+            assert!(told.contains(wanted), "{wanted} in {told}");
+        }
+        let problems =
+            Config::from_parts("[decision]\nauto_approve = 10\n[pdf]\nmemory_mb = 1\n", &[]).unwrap_err();
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        assert!(Config::from_parts("[reader]\nengine = \"magic\"\n", &[]).is_err());
+        assert!(Config::from_parts("not toml", &[]).is_err());
+    }
+}

@@ -214,6 +214,8 @@ pub struct Document {
     pub reading_ms: Option<u32>,
     /// Counts the readings asked for: 1 for the upload, one more for each repetition.
     pub generation: u32,
+    /// Readings begun and not ended cleanly.
+    pub attempts: u32,
     /// Counts the changes of this row; the value of the `ETag`.
     pub version: u32,
     pub created_at: Timestamp,

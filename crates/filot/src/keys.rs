@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{Config, exposed};
+use crate::config::{Service, exposed};
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +39,15 @@ impl Keys {
     ///
     /// # Errors
     /// When the file cannot be read or made. It is not touched when the configuration gives all secrets.
-    pub fn load(config: &Config) -> Result<Self, Error> {
+    pub fn load(config: &Service) -> Result<Self, Error> {
         let a = &config.auth;
         let given = (exposed(&a.jwt_secret), exposed(&a.session_secret), exposed(&a.service_internal_key));
         let master = match given {
             (Some(_), Some(_), Some(_)) => None,
             _ => Some(master(&config.server.data_dir)?),
         };
-        let derived = |purpose: &str| BASE64_URL_SAFE_NO_PAD.encode(derive(master.as_deref().unwrap_or(&[]), purpose));
+        let derived =
+            |purpose: &str| BASE64_URL_SAFE_NO_PAD.encode(derive(master.as_deref().unwrap_or(&[]), purpose));
         let session = given.1.map_or_else(|| derived("session"), str::to_owned);
         Ok(Self {
             jwt: given.0.map_or_else(|| derived("jwt"), str::to_owned).into(),
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     fn embedded(dir: &Path) -> Keys {
-        let mut config = Config::from_sources("", |_| None).unwrap();
+        let mut config = crate::config::Config::load(None).unwrap().service;
         config.server.data_dir = dir.to_owned();
         Keys::load(&config).unwrap()
     }
@@ -208,7 +209,7 @@ mod tests {
     fn a_damaged_key_file_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("master.key"), "half").unwrap();
-        let mut config = Config::from_sources("", |_| None).unwrap();
+        let mut config = crate::config::Config::load(None).unwrap().service;
         config.server.data_dir = dir.path().to_owned();
         assert!(matches!(Keys::load(&config), Err(Error::Damaged(_))));
         assert_eq!(std::fs::read_to_string(dir.path().join("master.key")).unwrap(), "half");

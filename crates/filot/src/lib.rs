@@ -1,12 +1,24 @@
-//! FiLot: reads Indonesian identity and tax cards, and everything around that.
-//!
-//! Uploads come in through [`intake`], are read by [`worker`] through [`pipeline`], and every fact stands in
-//! [`store`]. The HTTP API and the console are doors to the same functions.
+//! FiLot: reads a photo of an Indonesian identity card (KTP) or tax card (NPWP), says what stands on it, how sure it is,
+//! whether the card is consistent, and what to do.
 
+pub mod app;
+pub mod blobs;
+pub mod card_reader;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod document;
+pub mod doctor;
+pub mod events;
 pub mod failpoint;
+pub mod intake;
 pub mod keys;
+pub mod models;
+pub mod pdf;
+pub mod pipeline;
 pub mod queue;
+pub mod reader;
+pub mod sample;
+pub mod scan;
 pub mod store;
+pub mod worker;

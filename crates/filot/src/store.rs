@@ -17,7 +17,7 @@ use sea_orm_migration::MigratorTrait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::clock::Clock;
-use crate::config::{Config, exposed};
+use crate::config::{Service, exposed};
 use crate::document::Illegal;
 
 mod accounts;
@@ -40,10 +40,10 @@ pub use audit::{Actor, AuditEntry};
 pub use documents::{NewDocument, Usage};
 pub use events::{Event, EventKind};
 pub use idempotency::{Idempotency, IdempotencyKey};
+pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Effect, EffectKind};
 pub use reading::{Begun, Outcome};
-pub(crate) use jobs::PUSH;
 pub use reviews::{Review, ReviewStatus, Verdict};
 pub use sessions::{OneTime, Rotation, Session};
 
@@ -124,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be reached or made.
-    pub async fn connect(config: &Config, clock: Clock) -> Result<Self> {
+    pub async fn connect(config: &Service, clock: Clock) -> Result<Self> {
         match exposed(&config.database.url) {
             Some(url) if url.starts_with("postgres") => {
                 Self::postgres(url, config.database.max_connections, clock).await

@@ -2,15 +2,16 @@
 
 use url::Url;
 
-use super::{Config, Environment, exposed};
+use super::service::{Environment, Service, exposed};
 
 /// Secrets shorter than this many characters can be guessed.
 const SECRET_LENGTH: usize = 32;
 
 /// Words that show a secret was never chosen.
-const PLACEHOLDERS: &[&str] = &["secret", "changeme", "change-me", "password", "default", "example", "your-", "test"];
+const PLACEHOLDERS: &[&str] =
+    &["secret", "changeme", "change-me", "password", "default", "example", "your-", "test"];
 
-pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
+pub(super) fn check(config: &Service, problems: &mut Vec<String>) {
     ranges(config, problems);
     addresses(config, problems);
     companions(config, problems);
@@ -19,35 +20,29 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     }
 }
 
-fn ranges(config: &Config, problems: &mut Vec<String>) {
+fn ranges(config: &Service, problems: &mut Vec<String>) {
     let mut need = |holds: bool, text: &str| {
         if !holds {
             problems.push(text.to_owned());
         }
     };
-    let v = &config.verification;
-    need(
-        v.auto_reject <= v.auto_approve && v.auto_approve <= 100,
-        "verification: 0 <= auto_reject <= auto_approve <= 100 must hold (AI_SCORE_THRESHOLD_AUTO_APPROVE, AI_SCORE_THRESHOLD_AUTO_REJECT)",
-    );
-    need((0.0..=1.0).contains(&v.min_confidence), "verification.min_confidence must lie between 0 and 1");
-    need(config.upload.max_bytes >= 1024, "upload.max_bytes must be at least 1024 (FILOT_MAX_UPLOAD_BYTES)");
+    need(config.upload.max_bytes >= 1024, "upload.max_bytes must be at least 1024");
     need(
         config.upload.max_bytes <= 20 << 20,
-        "upload.max_bytes must be at most 20971520, what the reader takes (FILOT_MAX_UPLOAD_BYTES)",
+        "upload.max_bytes must be at most 20971520, what the reader takes",
     );
     need(config.database.max_connections >= 2, "database.max_connections must be at least 2");
     let w = &config.worker;
-    need((1..=3600).contains(&w.lease_s), "worker.lease_s must lie between 1 and 3600 (FILOT_LEASE_S)");
-    need(w.max_attempts >= 1, "worker.max_attempts must be at least 1 (FILOT_MAX_ATTEMPTS)");
-    need(w.concurrency <= 1024, "worker.concurrency must be at most 1024 (FILOT_WORKER_CONCURRENCY)");
-    need(w.poll_ms >= 10, "worker.poll_ms must be at least 10 (FILOT_POLL_MS)");
+    need((1..=3600).contains(&w.lease_s), "worker.lease_s must lie between 1 and 3600");
+    need(w.max_attempts >= 1, "worker.max_attempts must be at least 1");
+    need(w.concurrency <= 1024, "worker.concurrency must be at most 1024");
+    need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
     need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
     need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
     // What S3 allows for a presigned link.
     let week = 7 * 24 * 3600;
     for (name, seconds) in [
-        ("storage.link_expiry_s (FILOT_LINK_EXPIRY_S)", config.storage.link_expiry_s),
+        ("storage.link_expiry_s", config.storage.link_expiry_s),
         ("storage.private_link_expiry_s (R2_PRIVATE_URL_EXPIRY)", config.storage.private_link_expiry_s),
     ] {
         need((1..=week).contains(&seconds), &format!("{name} must lie between 1 and {week}"));
@@ -60,7 +55,7 @@ fn ranges(config: &Config, problems: &mut Vec<String>) {
 }
 
 /// Addresses must parse and have a scheme that means something there.
-fn addresses(config: &Config, problems: &mut Vec<String>) {
+fn addresses(config: &Service, problems: &mut Vec<String>) {
     let web: &[&str] = &["http", "https"];
     let addresses = [
         ("DATABASE_URL", exposed(&config.database.url), &["postgres", "postgresql", "sqlite"][..]),
@@ -76,13 +71,14 @@ fn addresses(config: &Config, problems: &mut Vec<String>) {
         let Some(address) = address else { continue };
         let fits = Url::parse(address).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !fits {
-            problems.push(format!("{name} must be an address that starts with {}://", schemes.join(":// or ")));
+            problems
+                .push(format!("{name} must be an address that starts with {}://", schemes.join(":// or ")));
         }
     }
 }
 
 /// Settings that are only useful together.
-fn companions(config: &Config, problems: &mut Vec<String>) {
+fn companions(config: &Service, problems: &mut Vec<String>) {
     let s = &config.storage;
     let mut together = |first: (&str, bool), others: &[(&str, bool)]| {
         if first.1 {
@@ -93,21 +89,30 @@ fn companions(config: &Config, problems: &mut Vec<String>) {
             }
         }
     };
-    together(("CF_R2_ENDPOINT", s.endpoint.is_some()), &[
-        ("CF_R2_BUCKET_NAME", s.bucket.is_some()),
-        ("CF_R2_ACCESS_KEY_ID", s.access_key_id.is_some()),
-        ("CF_R2_SECRET_ACCESS_KEY", s.secret_access_key.is_some()),
-    ]);
+    together(
+        ("CF_R2_ENDPOINT", s.endpoint.is_some()),
+        &[
+            ("CF_R2_BUCKET_NAME", s.bucket.is_some()),
+            ("CF_R2_ACCESS_KEY_ID", s.access_key_id.is_some()),
+            ("CF_R2_SECRET_ACCESS_KEY", s.secret_access_key.is_some()),
+        ],
+    );
     together(("CF_R2_BUCKET_NAME", s.bucket.is_some()), &[("CF_R2_ENDPOINT", s.endpoint.is_some())]);
-    together(("BULI2_API_URL", config.buli2.api_url.is_some()), &[
-        ("BULI2_API_KEY", config.buli2.api_key.is_some()),
-        // Without it nobody could tell a real callback from a forged one.
-        ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some()),
-    ]);
-    together(("REDIS_PASSWORD", config.redis.password.is_some()), &[("REDIS_URL", config.redis.url.is_some())]);
+    together(
+        ("BULI2_API_URL", config.buli2.api_url.is_some()),
+        &[
+            ("BULI2_API_KEY", config.buli2.api_key.is_some()),
+            // Without it nobody could tell a real callback from a forged one.
+            ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some()),
+        ],
+    );
+    together(
+        ("REDIS_PASSWORD", config.redis.password.is_some()),
+        &[("REDIS_URL", config.redis.url.is_some())],
+    );
 }
 
-fn production(config: &Config, problems: &mut Vec<String>) {
+fn production(config: &Service, problems: &mut Vec<String>) {
     let a = &config.auth;
     let required = [
         ("JWT_SECRET", exposed(&a.jwt_secret)),
@@ -116,9 +121,8 @@ fn production(config: &Config, problems: &mut Vec<String>) {
     ];
     for (name, secret) in required {
         match secret {
-            None => problems.push(format!(
-                "{name} must be set in production; `openssl rand -base64 48` makes one"
-            )),
+            None => problems
+                .push(format!("{name} must be set in production; `openssl rand -base64 48` makes one")),
             Some(secret) => strong(name, secret, problems),
         }
     }
@@ -131,7 +135,7 @@ fn production(config: &Config, problems: &mut Vec<String>) {
         strong("BULI2_SIGNATURE_SECRET", secret, problems);
     }
     if let Some(secret) = exposed(&config.metrics.token) {
-        strong("FILOT_METRICS_TOKEN", secret, problems);
+        strong("metrics.token", secret, problems);
     }
     if a.stack_project_id.is_some() && a.stack_secret_server_key.is_none() {
         problems.push("STACK_SECRET_SERVER_KEY must be set when STACK_PROJECT_ID is".to_owned());

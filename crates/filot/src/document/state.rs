@@ -78,9 +78,7 @@ impl State {
                 attempts: 0,
                 ..self.held(token)?
             }),
-            Command::Fail { token } => {
-                Ok(Self { status: Status::Failed, attempts: 0, ..self.held(token)? })
-            }
+            Command::Fail { token } => Ok(Self { status: Status::Failed, attempts: 0, ..self.held(token)? }),
             Command::Release { token } => {
                 let held = self.held(token)?;
                 Ok(Self { status: Status::Pending, attempts: held.attempts.saturating_sub(1), ..held })
@@ -93,12 +91,9 @@ impl State {
                 _ => Err(Illegal::Superseded),
             },
             Command::Reprocess => match (self.status, self.verification) {
-                (Status::Failed, Verification::Pending) => Ok(Self {
-                    status: Status::Pending,
-                    generation: self.generation + 1,
-                    attempts: 0,
-                    ..self
-                }),
+                (Status::Failed, Verification::Pending) => {
+                    Ok(Self { status: Status::Pending, generation: self.generation + 1, attempts: 0, ..self })
+                }
                 _ => Err(self.refused()),
             },
             Command::Escalate => match (self.status, self.verification) {
@@ -173,11 +168,8 @@ mod tests {
     fn command() -> impl Strategy<Value = Command> {
         // Few tokens, so that stale and present ones meet often.
         let token = 1..40_i64;
-        let decision = prop_oneof![
-            Just(Decision::AutoApprove),
-            Just(Decision::NeedsReview),
-            Just(Decision::AutoReject)
-        ];
+        let decision =
+            prop_oneof![Just(Decision::AutoApprove), Just(Decision::NeedsReview), Just(Decision::AutoReject)];
         prop_oneof![
             4 => token.clone().prop_map(|token| Command::Begin { token, max_attempts: 3 }),
             4 => (token.clone(), decision).prop_map(|(token, decision)| Command::Record { token, decision }),
@@ -207,7 +199,8 @@ mod tests {
             assert!(verdict(after));
         }
         // Only the lease that began a reading ends it.
-        if let Command::Record { token, .. } | Command::Fail { token } | Command::Release { token } = command {
+        if let Command::Record { token, .. } | Command::Fail { token } | Command::Release { token } = command
+        {
             assert_eq!((before.status, before.fence), (Status::Processing, token));
         }
         assert!(after.attempts <= 3);

@@ -61,7 +61,7 @@ impl RedisQueue {
     ///
     /// # Errors
     /// When the address is not one.
-    pub fn connect(config: &config::Redis, lock_ttl: Duration) -> Result<Self> {
+    pub fn connect(config: &config::service::Redis, lock_ttl: Duration) -> Result<Self> {
         let url = config::exposed(&config.url).unwrap_or("redis://127.0.0.1:6379");
         let mut info = url.into_connection_info()?;
         if let Some(password) = &config.password {
@@ -196,12 +196,11 @@ impl Queue for RedisQueue {
     }
 
     async fn complete(&self, lease: &Lease) -> Result<bool> {
-        self.run(&self.scripts.finish, lease.lane, &[
-            &lease.id.to_string(),
-            &lease.token.to_string(),
-            "complete",
-            "",
-        ])
+        self.run(
+            &self.scripts.finish,
+            lease.lane,
+            &[&lease.id.to_string(), &lease.token.to_string(), "complete", ""],
+        )
         .await
     }
 

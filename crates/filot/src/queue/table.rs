@@ -106,8 +106,7 @@ impl Queue for TableQueue {
              WHERE document_id IN (SELECT document_id FROM due) RETURNING document_id, token, attempts"
         ));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values: Vec<Value> =
-            vec![lane.as_str().into(), limit.into(), micros(lease).into(), owner.into()];
+        let values: Vec<Value> = vec![lane.as_str().into(), limit.into(), micros(lease).into(), owner.into()];
         let rows = self.store.execute_returning(&sql, values).await?;
         let read = |row: &sea_orm::QueryResult| -> std::result::Result<Lease, sea_orm::DbErr> {
             Ok(Lease {
@@ -143,9 +142,11 @@ impl Queue for TableQueue {
                 Ok(done)
             }
             Then::Bury(reason) => {
-                self.change(lease, "state = 'dead', owner = NULL, run_at = {now}, reason = $3", vec![
-                    reason.into(),
-                ])
+                self.change(
+                    lease,
+                    "state = 'dead', owner = NULL, run_at = {now}, reason = $3",
+                    vec![reason.into()],
+                )
                 .await
             }
         }

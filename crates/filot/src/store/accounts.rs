@@ -1,9 +1,7 @@
 //! Accounts and profiles.
 
 use jiff::Timestamp;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::audit::{Actor, AuditEntry};
@@ -115,10 +113,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        let row = users::Entity::find()
-            .filter(users::Column::Email.eq(normal_email(email)))
-            .one(&self.db)
-            .await?;
+        let row =
+            users::Entity::find().filter(users::Column::Email.eq(normal_email(email))).one(&self.db).await?;
         row.map(User::try_from).transpose()
     }
 
@@ -194,10 +190,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn count_admins(&self) -> Result<u64> {
-        Ok(users::Entity::find()
-            .filter(users::Column::Role.eq(Role::Admin.as_str()))
-            .count(&self.db)
-            .await?)
+        Ok(users::Entity::find().filter(users::Column::Role.eq(Role::Admin.as_str())).count(&self.db).await?)
     }
 
     /// The profile of an account.

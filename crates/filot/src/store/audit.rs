@@ -82,14 +82,17 @@ impl Store {
         reason: Option<&str>,
     ) -> Result<()> {
         let look = |row: &documents::Model| format!("{} {}", row.status, row.verification_status);
-        self.write_audit(tx, AuditEntry {
-            actor,
-            action,
-            subject: format!("document:{}", before.id),
-            reason,
-            before: Some(look(before)),
-            after: after.map(look),
-        })
+        self.write_audit(
+            tx,
+            AuditEntry {
+                actor,
+                action,
+                subject: format!("document:{}", before.id),
+                reason,
+                before: Some(look(before)),
+                after: after.map(look),
+            },
+        )
         .await
     }
 }

@@ -11,7 +11,7 @@ use super::entity::documents;
 use super::events::EventKind;
 use super::idempotency::IdempotencyKey;
 use super::outbox::EffectKind;
-use super::{Error, Result, Store, from_utc, to_utc};
+use super::{Error, Result, Store, to_utc};
 use crate::document::{CardType, Command, Document, DocumentId, State, UserId};
 use crate::queue::Lane;
 
@@ -167,24 +167,20 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn unattended(
-        &self,
-        waiting_since: Timestamp,
-        limit: u64,
-    ) -> Result<Vec<(DocumentId, Lane, Timestamp)>> {
-        use documents::Column::{CreatedAt, Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt};
+    pub async fn unattended(&self, waiting_since: Timestamp, limit: u64) -> Result<Vec<(DocumentId, Lane)>> {
+        use documents::Column::{Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt};
         let waiting = Status.eq("pending").and(UpdatedAt.lt(to_utc(waiting_since)));
         let abandoned = Status.eq("processing").and(LeaseUntil.lt(self.now()));
-        let rows: Vec<(uuid::Uuid, String, sea_orm::prelude::DateTimeUtc)> = documents::Entity::find()
+        let rows: Vec<(uuid::Uuid, String)> = documents::Entity::find()
             .select_only()
-            .columns([Id, LaneColumn, CreatedAt])
+            .columns([Id, LaneColumn])
             .filter(waiting.or(abandoned))
             .order_by_asc(UpdatedAt)
             .limit(limit)
             .into_tuple()
             .all(&self.db)
             .await?;
-        rows.into_iter().map(|(id, lane, at)| Ok((DocumentId(id), lane.parse()?, from_utc(at)))).collect()
+        rows.into_iter().map(|(id, lane)| Ok((DocumentId(id), lane.parse()?))).collect()
     }
 
     /// Which of these blob keys belong to a document.

@@ -73,8 +73,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> std::result::Result<Self, InvalidCursor> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let (time, id) = bytes.split_first_chunk::<8>().ok_or(InvalidCursor)?;
-        let created_at =
-            Timestamp::from_millisecond(i64::from_be_bytes(*time)).map_err(|_| InvalidCursor)?;
+        let created_at = Timestamp::from_millisecond(i64::from_be_bytes(*time)).map_err(|_| InvalidCursor)?;
         Ok(Self { created_at, id: DocumentId(Uuid::from_slice(id).map_err(|_| InvalidCursor)?) })
     }
 }
@@ -157,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text_form_and_nothing_else_is_one() {
-        let cursor = Cursor { created_at: "2026-11-23T02:00:00.123Z".parse().unwrap(), id: DocumentId::new() };
+        let cursor =
+            Cursor { created_at: "2026-11-23T02:00:00.123Z".parse().unwrap(), id: DocumentId::new() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), "%%%", &"_".repeat(32)] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");

@@ -83,10 +83,10 @@ impl Store {
     /// When the database does not answer.
     pub async fn effect_done(&self, id: Uuid) -> Result<()> {
         let now = self.now();
-        self.execute("UPDATE outbox SET done_at = $1, last_error = NULL WHERE id = $2", vec![
-            now.into(),
-            id.into(),
-        ])
+        self.execute(
+            "UPDATE outbox SET done_at = $1, last_error = NULL WHERE id = $2",
+            vec![now.into(), id.into()],
+        )
         .await?;
         Ok(())
     }

@@ -151,13 +151,7 @@ impl Store {
         tx.commit().await
     }
 
-    async fn fail(
-        &self,
-        tx: Write,
-        row: documents::Model,
-        command: Command,
-        code: &str,
-    ) -> Result<Document> {
+    async fn fail(&self, tx: Write, row: documents::Model, command: Command, code: &str) -> Result<Document> {
         let change = documents::ActiveModel {
             failure_code: Set(Some(code.to_owned())),
             processed_at: Set(Some(self.now())),

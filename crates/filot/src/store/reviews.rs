@@ -159,7 +159,11 @@ impl Store {
     }
 
     /// Opens the review of a document that has just come to wait for one.
-    pub(super) async fn open_review(&self, tx: &Write, document: &documents::Model) -> Result<reviews::Model> {
+    pub(super) async fn open_review(
+        &self,
+        tx: &Write,
+        document: &documents::Model,
+    ) -> Result<reviews::Model> {
         let now = self.now();
         let id = Uuid::now_v7();
         let review = reviews::ActiveModel {

@@ -31,6 +31,7 @@ impl TryFrom<documents::Model> for Document {
             reading_ms: row.reading_ms.and_then(|ms| u32::try_from(ms).ok()),
             generation: natural(row.generation)?,
             version: natural(row.version)?,
+            attempts: natural(row.attempts)?,
             created_at: from_utc(row.created_at),
             updated_at: from_utc(row.updated_at),
             processed_at: row.processed_at.map(from_utc),

@@ -69,7 +69,9 @@ fn big(name: &'static str) -> ColumnDef {
 
 /// A column that refers to the `id` of `target`; rows go with the row they refer to.
 fn refers(table: &mut TableCreateStatement, column: &'static str, target: &'static str) {
-    table.foreign_key(ForeignKey::create().from_col(column).to(target, "id").on_delete(ForeignKeyAction::Cascade));
+    table.foreign_key(
+        ForeignKey::create().from_col(column).to(target, "id").on_delete(ForeignKeyAction::Cascade),
+    );
 }
 
 fn accounts() -> Vec<TableCreateStatement> {

@@ -1,4 +1,4 @@
-use super::env::VARIABLES;
+use super::names::VARIABLES;
 use super::*;
 
 const STRONG: [(&str, &str); 3] = [
@@ -7,69 +7,63 @@ const STRONG: [(&str, &str); 3] = [
     ("SERVICE_INTERNAL_KEY", "t8Fj2Lw5Kq9Xr3Mz7Vb1Nc6Dy4Hs0Gp_"),
 ];
 
-fn with(vars: &[(&str, &str)]) -> Result<Config, Problems> {
-    Config::from_sources("", |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+fn read(file: &str, vars: &[(&str, &str)]) -> Result<Service, Problems> {
+    let vars: Vec<_> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::from_parts(file, &vars).map(|config| config.service)
+}
+
+fn with(vars: &[(&str, &str)]) -> Result<Service, Problems> {
+    read("", vars)
 }
 
 #[test]
 fn nothing_set_is_a_complete_embedded_configuration() {
     let config = with(&[]).unwrap();
     assert!(config.database.url.is_none() && config.redis.url.is_none() && config.storage.endpoint.is_none());
-    assert_eq!(config.verification.policy(), filot_cards::decide::Policy::default());
     assert_eq!(config.public_url(), "http://127.0.0.1:8080");
 }
 
 #[test]
-fn every_setting_has_a_variable_that_its_line_names() {
+fn every_named_variable_stands_behind_its_setting() {
     let defaults: toml::Table = DEFAULTS.parse().unwrap();
-    for (section, values) in &defaults {
-        for key in values.as_table().unwrap().keys() {
-            let names: Vec<_> =
-                VARIABLES.iter().filter(|(_, s, k)| s == section && k == key).map(|v| v.0).collect();
-            assert!(!names.is_empty(), "{section}.{key} has no variable");
-            for name in names {
-                let line = DEFAULTS.lines().find(|line| line.contains(name));
-                let line = line.unwrap_or_else(|| panic!("{name} is not in filot.toml"));
-                assert!(line.starts_with(&format!("{key} = ")), "{name} stands on another line than {key}");
-            }
-        }
-    }
     for (name, section, key) in VARIABLES {
         assert!(defaults[*section].get(*key).is_some(), "{name} sets {section}.{key}, which does not exist");
+        let named =
+            |line: &&str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == *name);
+        let line = DEFAULTS.lines().filter(|line| !line.starts_with('#')).find(named);
+        let line = line.unwrap_or_else(|| panic!("{name} is not in filot.toml"));
+        assert!(line.starts_with(&format!("{key} = ")), "{name} stands on another line than {key}");
     }
 }
 
 #[test]
 fn the_environment_wins_over_the_file() {
-    let file = "[server]\nport = 9000\nhost = \"::1\"\n[verification]\nmin_confidence = 1\n";
-    let env = |name: &str| (name == "PORT").then(|| "9001".to_owned());
-    let config = Config::from_sources(file, env).unwrap();
-    assert_eq!((config.server.port, config.server.host.as_str()), (9001, "::1"));
-    assert!((config.verification.min_confidence - 1.0).abs() < f32::EPSILON);
+    let file = "[server]\nport = 9000\nhost = \"::1\"\n";
+    let config = read(file, &[("FILOT_SERVER_PORT", "9001"), ("PORT", "9002")]).unwrap();
+    assert_eq!((config.server.port, config.server.host.as_str()), (9002, "::1"));
 }
 
 #[test]
 fn all_problems_are_reported_at_once() {
     let file = "[server]\nprot = 1\nport = \"x\"\n[sever]\n";
-    let env = |name: &str| match name {
-        "OCR_GPU_ENABLED" => Some("perhaps".to_owned()),
-        "REDIS_URL" => Some("http://localhost".to_owned()),
-        "CF_R2_ENDPOINT" => Some("https://r2.example".to_owned()),
-        "AI_SCORE_THRESHOLD_AUTO_REJECT" => Some("90".to_owned()),
-        _ => None,
-    };
-    let Problems(problems) = Config::from_sources(file, env).unwrap_err();
+    let vars = [
+        ("OCR_GPU_ENABLED", "perhaps"),
+        ("REDIS_URL", "http://localhost"),
+        ("CF_R2_ENDPOINT", "https://r2.example"),
+        ("FILOT_WORKER_LEASE_S", "0"),
+    ];
+    let Problems(problems) = read(file, &vars).unwrap_err();
     let text = problems.join("\n");
     for part in [
-        "unknown setting server.prot",
-        "server.port must be a whole number",
-        "unknown section [sever]",
+        "there is no setting server.prot",
+        "server.port must be a integer",
+        "there is no section [sever]",
         "OCR_GPU_ENABLED must be true or false",
         "REDIS_URL must be an address",
         "CF_R2_BUCKET_NAME must be set",
         "CF_R2_ACCESS_KEY_ID must be set",
         "CF_R2_SECRET_ACCESS_KEY must be set",
-        "auto_reject <= auto_approve",
+        "worker.lease_s must lie",
     ] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
@@ -102,5 +96,5 @@ fn secrets_are_not_shown_in_debug_output_or_messages() {
 #[test]
 fn the_first_of_two_names_counts() {
     let config = with(&[("QUEUE_ENGINE", "temporal"), ("OCR_ENGINE", "redis")]).unwrap();
-    assert_eq!(config.ocr.workflow, Workflow::Queue);
+    assert_eq!(config.workflow.engine, service::WorkflowEngine::Queue);
 }

@@ -1,8 +1,6 @@
-//! The environment: which variable holds which setting. Nothing else in the product reads it.
+//! Names of settings that operators of FiLot know from elsewhere, beside `FILOT_<SECTION>_<KEY>`.
 
 use toml::{Table, Value};
-
-use super::merge::wanted;
 
 /// Variable, section, setting. Where one setting has several variables, the first that is set counts.
 pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
@@ -12,11 +10,6 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("FILOT_DATA_DIR", "server", "data_dir"),
     ("FILOT_PUBLIC_URL", "server", "public_url"),
     ("FILOT_FRONTEND_ORIGIN", "server", "frontend_origin"),
-    ("FILOT_TRUSTED_PROXIES", "server", "trusted_proxies"),
-    ("FILOT_REQUEST_TIMEOUT_S", "server", "request_timeout_s"),
-    ("FILOT_SHUTDOWN_GRACE_S", "server", "shutdown_grace_s"),
-    ("FILOT_REQUESTS_PER_MINUTE", "server", "requests_per_minute"),
-    ("FILOT_UPLOADS_PER_MINUTE", "server", "uploads_per_minute"),
     ("LOG_LEVEL", "log", "level"),
     ("LOG_FORMAT", "log", "format"),
     ("DATABASE_URL", "database", "url"),
@@ -30,20 +23,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("CF_R2_ACCESS_KEY_ID", "storage", "access_key_id"),
     ("CF_R2_SECRET_ACCESS_KEY", "storage", "secret_access_key"),
     ("CF_R2_REGION", "storage", "region"),
-    ("FILOT_LINK_EXPIRY_S", "storage", "link_expiry_s"),
     ("R2_PRIVATE_URL_EXPIRY", "storage", "private_link_expiry_s"),
-    ("FILOT_MAX_UPLOAD_BYTES", "upload", "max_bytes"),
-    ("FILOT_UPLOAD_FILES_PER_DAY", "upload", "files_per_day"),
-    ("FILOT_UPLOAD_BYTES_PER_DAY", "upload", "bytes_per_day"),
-    ("FILOT_WORKER", "worker", "embedded"),
-    ("FILOT_WORKER_CONCURRENCY", "worker", "concurrency"),
-    ("FILOT_LEASE_S", "worker", "lease_s"),
-    ("FILOT_MAX_ATTEMPTS", "worker", "max_attempts"),
-    ("FILOT_RETRY_BASE_MS", "worker", "retry_base_ms"),
-    ("FILOT_RETRY_MAX_MS", "worker", "retry_max_ms"),
-    ("FILOT_POLL_MS", "worker", "poll_ms"),
-    ("FILOT_REAPER_INTERVAL_MS", "worker", "reaper_interval_ms"),
-    ("FILOT_READ_TIMEOUT_S", "worker", "read_timeout_s"),
     ("OCR_GPU_ENABLED", "gpu", "enabled"),
     ("OCR_GPU_CONCURRENCY", "gpu", "concurrency"),
     ("OCR_GPU_MAX_RETRIES", "gpu", "max_retries"),
@@ -52,20 +32,14 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("OCR_GPU_STUCK_TIMEOUT", "gpu", "stuck_timeout_ms"),
     ("OCR_GPU_REAPER_INTERVAL", "gpu", "reaper_interval_ms"),
     ("OCR_GPU_LOCK_TTL", "gpu", "lock_ttl_s"),
-    ("FILOT_READER", "ocr", "reader"),
-    ("FILOT_MODELS", "ocr", "models_dir"),
-    ("OCR_ENGINE", "ocr", "workflow"),
-    ("QUEUE_ENGINE", "ocr", "workflow"),
-    ("OCR_AUTOFALLBACK", "ocr", "workflow_fallback"),
-    ("AI_SCORE_THRESHOLD_AUTO_APPROVE", "verification", "auto_approve"),
-    ("AI_SCORE_THRESHOLD_AUTO_REJECT", "verification", "auto_reject"),
-    ("FILOT_MIN_CONFIDENCE", "verification", "min_confidence"),
-    ("FILOT_MIN_AGE", "verification", "min_age"),
+    ("OCR_ENGINE", "workflow", "engine"),
+    ("QUEUE_ENGINE", "workflow", "engine"),
+    ("OCR_AUTOFALLBACK", "workflow", "fallback"),
+    ("AI_SCORE_THRESHOLD_AUTO_APPROVE", "decision", "auto_approve"),
+    ("AI_SCORE_THRESHOLD_AUTO_REJECT", "decision", "auto_reject"),
     ("JWT_SECRET", "auth", "jwt_secret"),
     ("SESSION_SECRET", "auth", "session_secret"),
     ("SERVICE_INTERNAL_KEY", "auth", "service_internal_key"),
-    ("FILOT_ACCESS_TOKEN_S", "auth", "access_token_s"),
-    ("FILOT_REFRESH_TOKEN_S", "auth", "refresh_token_s"),
     ("STACK_PROJECT_ID", "auth", "stack_project_id"),
     ("STACK_SECRET_SERVER_KEY", "auth", "stack_secret_server_key"),
     ("STACK_PUBLISHABLE_CLIENT_KEY", "auth", "stack_publishable_client_key"),
@@ -82,51 +56,39 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("TEMPORAL_API_KEY", "temporal", "api_key"),
     ("TEMPORAL_TASK_QUEUE", "temporal", "task_queue"),
     ("METRICS_ENABLED", "metrics", "enabled"),
-    ("FILOT_METRICS_TOKEN", "metrics", "token"),
     ("METRICS_NAMESPACE", "metrics", "namespace"),
     ("CLOUDWATCH_ENABLED", "metrics", "cloudwatch"),
     ("METRICS_FLUSH_INTERVAL_MS", "metrics", "flush_interval_ms"),
 ];
 
-/// A variable of the process, if it is set and readable.
-#[expect(clippy::disallowed_methods, reason = "this is the place where the environment is read")]
-pub(super) fn var(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 /// Copies the variables that are set, and not empty, into `settings`.
-pub(super) fn overlay(
-    settings: &mut Table,
-    env: impl Fn(&str) -> Option<String>,
-    problems: &mut Vec<String>,
-) {
+pub(super) fn overlay(settings: &mut Table, environment: &[(String, String)], problems: &mut Vec<String>) {
     let mut done = Vec::new();
     for &(name, section, key) in VARIABLES {
-        let Some(text) = env(name).filter(|text| !text.is_empty()) else { continue };
-        if done.contains(&(section, key)) {
-            continue;
-        }
+        let found = environment.iter().find(|(variable, text)| variable == name && !text.is_empty());
+        let Some((_, text)) = found.filter(|_| !done.contains(&(section, key))) else { continue };
         done.push((section, key));
         let slot = settings.get_mut(section).and_then(Value::as_table_mut).and_then(|t| t.get_mut(key));
         let Some(slot) = slot else { continue };
         match parse(slot, text.trim()) {
-            Some(value) => *slot = value,
+            Ok(value) => *slot = value,
             // The value itself stays out of the message: it may be a secret in the wrong place.
-            None => problems.push(format!("{name} must be {}", wanted(slot).replace(" in quotes", ""))),
+            Err(wanted) => problems.push(format!("{name} must be {wanted}")),
         }
     }
 }
 
-fn parse(slot: &Value, text: &str) -> Option<Value> {
+/// The text as a value of the same type as `slot`, or what it should be.
+fn parse(slot: &Value, text: &str) -> Result<Value, &'static str> {
     match slot {
-        Value::String(_) => Some(Value::String(text.to_owned())),
-        Value::Integer(_) => text.parse().ok().map(Value::Integer),
-        Value::Float(_) => text.parse().ok().map(Value::Float),
+        Value::String(_) => Ok(Value::String(text.to_owned())),
+        Value::Integer(_) => text.parse().map(Value::Integer).map_err(|_| "a whole number"),
+        Value::Float(_) => text.parse().map(Value::Float).map_err(|_| "a number"),
         Value::Boolean(_) => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Some(Value::Boolean(true)),
-            "false" | "0" | "no" | "off" => Some(Value::Boolean(false)),
-            _ => None,
+            "true" | "1" | "yes" | "on" => Ok(Value::Boolean(true)),
+            "false" | "0" | "no" | "off" => Ok(Value::Boolean(false)),
+            _ => Err("true or false"),
         },
-        _ => None,
+        _ => Err("set in the file"),
     }
 }

@@ -1,0 +1,418 @@
+//! What the values of a KTP mean: each field by its own rules, then held against each other.
+
+use std::collections::BTreeMap;
+
+use super::parse;
+use crate::confusion;
+use crate::dates;
+use crate::digits;
+use crate::field::{FieldKey, Repair};
+use crate::nik::{Gender, Nik};
+use crate::reading::{Reading, Standing, Text, free_text, from_entry, listed};
+use crate::region;
+use crate::span::{Span, first};
+use crate::vocabulary;
+
+/// Region names are corrected within this distance per letter.
+const REGION_DISTANCE: f32 = 0.055;
+/// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
+const ALTERNATIVE_FLOOR: f32 = 0.02;
+
+/// The codes that the printed region names stand for, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Printed {
+    pub(crate) province: Option<&'static str>,
+    pub(crate) regency: Option<&'static str>,
+}
+
+/// Reads one field by its own rules.
+pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option<Reading> {
+    let open = |text| free_text(span, text);
+    match key {
+        FieldKey::Nik => nik(span),
+        FieldKey::Name => open(Text::Letters),
+        FieldKey::BirthPlace => {
+            let names = (0..=1).flat_map(|level| region::names("", 2 + 2 * level));
+            region_name(span, names, true).or_else(|| open(Text::Words))
+        }
+        FieldKey::BirthDate => date(span),
+        FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
+        FieldKey::BloodType => blood_type(span),
+        FieldKey::Address => open(Text::Mixed).map(address),
+        FieldKey::RtRw => rt_rw(span),
+        FieldKey::Village => open(Text::Words),
+        FieldKey::District => {
+            let within = printed.regency.or(printed.province).unwrap_or("-");
+            region_name(span, region::names(within, 6), false).or_else(|| open(Text::Words))
+        }
+        FieldKey::Religion => listed(span, &[&vocabulary::RELIGION]).or_else(|| open(Text::Letters)),
+        FieldKey::MaritalStatus => {
+            listed(span, &[&vocabulary::MARITAL_STATUS]).or_else(|| open(Text::Letters))
+        }
+        FieldKey::Occupation => listed(span, &[&vocabulary::OCCUPATION]).or_else(|| open(Text::Letters)),
+        FieldKey::Nationality => {
+            listed(span, &[&[vocabulary::CITIZEN], &vocabulary::COUNTRY, &vocabulary::COUNTRY_MORE])
+                .or_else(|| open(Text::Letters))
+        }
+        FieldKey::ValidUntil => listed(span, &[&[vocabulary::FOR_LIFE]]).or_else(|| date(span)),
+        FieldKey::Province => province(span),
+        FieldKey::Regency => regency(span, printed.province),
+        FieldKey::NpwpNumber | FieldKey::Npwp16 | FieldKey::TaxOffice | FieldKey::RegisteredDate => None,
+    }
+}
+
+fn nik(span: &Span) -> Option<Reading> {
+    let mut places = Vec::new();
+    for glyph in &span.glyphs {
+        match digits::digit(glyph) {
+            Some(digit) => places.push(digit),
+            None if first(glyph).is_ascii_alphabetic() => return None,
+            None => {}
+        }
+    }
+    (places.len() >= 6).then(|| nik_of(span, places))
+}
+
+fn nik_of(span: &Span, places: Vec<digits::Digit>) -> Reading {
+    let value = digits::text(&places);
+    let standing = match Nik::parse(&value) {
+        Ok(nik) if nik.has_birth_date() && region::standing(nik.province()) != region::Standing::Unknown => {
+            Standing::Valid
+        }
+        Ok(_) => Standing::Open,
+        Err(_) => Standing::Broken,
+    };
+    Reading::number(value, span, places, standing)
+}
+
+/// A date, in ISO 8601. One that does not exist is corrected if exactly one alternative digit makes it exist.
+pub(crate) fn date(span: &Span) -> Option<Reading> {
+    let found = dates::find(&span.glyphs)?;
+    let part = span.slice(found.range.start, found.range.end);
+    if let Some(date) = found.date() {
+        return Some(Reading::number(date.to_string(), &part, found.digits, Standing::Valid));
+    }
+    let change = digits::single_change(&found.digits, ALTERNATIVE_FLOOR, |text| dates::parse(text).is_some());
+    if let Some((place, digit, _)) = change {
+        let places = exchanged(found.digits, place, digit);
+        let date = dates::parse(&digits::text(&places))?;
+        return Some(
+            Reading::number(date.to_string(), &part, places, Standing::Valid).repaired(Repair::Date),
+        );
+    }
+    None
+}
+
+/// The places with one of them showing another of its options.
+pub(crate) fn exchanged(mut places: Vec<digits::Digit>, place: usize, digit: char) -> Vec<digits::Digit> {
+    if let Some(entry) = places.get_mut(place)
+        && let Some(option) = entry.options.iter().position(|option| option.0 == digit)
+    {
+        entry.options[..=option].rotate_right(1);
+    }
+    places
+}
+
+/// `A`, `B`, `AB`, `O` with an optional sign, `-`, or TIDAK TAHU.
+fn blood_type(span: &Span) -> Option<Reading> {
+    let mut value = String::new();
+    let mut look_alike = false;
+    for c in span.glyphs.iter().map(first) {
+        let read = match c {
+            'A' | 'B' | 'O' | '+' | '-' => c,
+            'a' | 'b' | 'o' => c.to_ascii_uppercase(),
+            '0' | 'Q' | 'D' => 'O',
+            '8' => 'B',
+            '4' => 'A',
+            't' | 'f' if !value.is_empty() => '+',
+            '_' | '~' | '=' => '-',
+            ' ' | '.' | ',' | ':' | '\'' | '"' => continue,
+            _ => return listed(span, &[&["TIDAK TAHU"]]),
+        };
+        look_alike |= read != c.to_ascii_uppercase();
+        value.push(read);
+    }
+    if !vocabulary::BLOOD_TYPE.contains(&value.as_str()) {
+        return None;
+    }
+    let mut reading = Reading::new(value, span, Standing::Valid);
+    reading.doubt =
+        span.glyphs.iter().filter(|g| first(g) != ' ').map(|g| 1.0 - crate::span::belief(g)).sum();
+    Some(if look_alike { reading.repaired(Repair::LookAlike) } else { reading })
+}
+
+fn rt_rw(span: &Span) -> Option<Reading> {
+    let groups = parse::rt_rw(span)?;
+    let [rt, rw] = groups.each_ref().map(|group| format!("{:0>3}", digits::text(group)));
+    Some(Reading::number(format!("{rt}/{rw}"), span, groups.into_iter().flatten().collect(), Standing::Valid))
+}
+
+/// Addresses begin with a few short words that are easily misread.
+fn address(mut reading: Reading) -> Reading {
+    for (wrong, right) in
+        [("JI.", "JL."), ("JI ", "JL "), ("J1.", "JL."), ("J1 ", "JL "), ("JIN.", "JLN."), ("JIN ", "JLN ")]
+    {
+        if let Some(rest) = reading.value.strip_prefix(wrong) {
+            reading.value = format!("{right}{rest}");
+            reading = reading.repaired(Repair::LookAlike);
+        }
+    }
+    let mut from = 0;
+    while let Some(at) = reading.value[from..].find("N0").map(|at| at + from) {
+        let starts_word = at == 0 || !reading.value.as_bytes()[at - 1].is_ascii_alphanumeric();
+        let number_follows = matches!(reading.value.as_bytes().get(at + 2), Some(b'.' | b' ' | b'0'..=b'9'));
+        if starts_word && number_follows {
+            reading.value.replace_range(at..at + 2, "NO");
+            reading = reading.repaired(Repair::LookAlike);
+        }
+        from = at + 2;
+    }
+    reading
+}
+
+/// The nearest of the given region names, if one is near enough. With `bare`, names count without KABUPATEN or KOTA.
+fn region_name(
+    span: &Span,
+    names: impl Iterator<Item = &'static region::Name>,
+    bare: bool,
+) -> Option<Reading> {
+    let read = region::fold(&span.text());
+    let mut best: Option<(f32, &'static str)> = None;
+    let mut second = f32::INFINITY;
+    for name in names {
+        let printed = if bare { region::split_kind(&name.printed).1 } else { &name.printed };
+        // Much longer or shorter names cannot be near.
+        if read.len().abs_diff(region::fold(printed).len()) > 2 {
+            continue;
+        }
+        let distance = confusion::distance(&span.glyphs, printed);
+        match best {
+            Some((_, entry)) if region::fold(entry) == region::fold(printed) => {}
+            Some((least, _)) if distance >= least => second = second.min(distance),
+            _ => {
+                second = best.map_or(second, |(least, _)| least);
+                best = Some((distance, printed));
+            }
+        }
+    }
+    let (distance, entry) = best?;
+    if region::fold(entry) == read {
+        return Some(from_entry(span, entry, 0.0, Repair::RegionName));
+    }
+    let limit = (REGION_DISTANCE * confusion::weight(entry)).max(0.45);
+    (distance <= limit && second - distance > 0.3)
+        .then(|| from_entry(span, entry, distance, Repair::RegionName))
+}
+
+fn province(span: &Span) -> Option<Reading> {
+    let label = confusion::prefix(&span.glyphs, "PROVINSI");
+    let start = if label.similarity >= 0.6 { label.end } else { 0 };
+    let name = parse::after_colon(&span.slice(start, usize::MAX));
+    // Few names, far from each other: a generous limit does no harm.
+    let known: Vec<&'static str> = region::names("", 2).map(|name| name.printed.as_str()).collect();
+    listed(&name, &[&known])
+        .map(|reading| renamed(reading, Repair::Vocabulary, Repair::RegionName))
+        .or_else(|| free_text(&name, Text::Letters))
+}
+
+fn renamed(mut reading: Reading, from: Repair, to: Repair) -> Reading {
+    for repair in &mut reading.repairs {
+        if *repair == from {
+            *repair = to;
+        }
+    }
+    reading
+}
+
+/// With its kind: `KABUPATEN X`, `KOTA Y`; Jakarta's cities are printed without.
+fn regency(span: &Span, province: Option<&'static str>) -> Option<Reading> {
+    let kinds = ["KABUPATEN", "KOTA"].map(|kind| (kind, confusion::prefix(&span.glyphs, kind)));
+    let kind =
+        kinds.iter().find(|(_, found)| found.similarity >= 0.7).filter(|(_, found)| found.end < span.len());
+    let (kind, start) = kind.map_or(("", 0), |(kind, found)| (*kind, found.end));
+    let name = parse::after_colon(&span.slice(start, usize::MAX));
+    let of_kind = |prefix: &'static str| {
+        region::names(prefix, 4).filter(move |entry| region::split_kind(&entry.printed).0.starts_with(kind))
+    };
+    // The printed province is part of the evidence; a name elsewhere must be exact.
+    let found = province
+        .and_then(|code| region_name(&name, of_kind(code), true))
+        .or_else(|| region_name(&name, of_kind(""), true).filter(|found| found.repairs.is_empty()));
+    let mut reading = found.or_else(|| free_text(&name, Text::Words))?;
+    if !kind.is_empty() {
+        reading.value = format!("{kind} {}", reading.value);
+        reading.original = span.text();
+        reading.span = span.clone();
+    }
+    Some(reading)
+}
+
+/// Region codes of the printed header, for the fields that depend on them.
+pub(crate) fn printed_codes(province: Option<&Reading>, regency: Option<&Reading>) -> Printed {
+    let code = |reading: Option<&Reading>, prefix: &str, digits| {
+        let codes = region::codes_of(&reading?.value, prefix, digits);
+        // A retired code and the current one share a name; the current one has the districts.
+        let current = codes.iter().find(|code| region::standing(code) == region::Standing::Current);
+        current.or(codes.first()).copied()
+    };
+    let province = code(province, "", 2);
+    Printed { province, regency: code(regency, province.unwrap_or(""), 4) }
+}
+
+/// Holds the fields against each other and corrects digits where one of two numbers is unsure and the other shows how.
+pub(crate) fn reconcile(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
+    reconcile_person(readings);
+    reconcile_region(readings, printed);
+}
+
+fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {
+    let gender = readings.get(&FieldKey::Gender).and_then(|reading| vocabulary::gender(&reading.value));
+    let (Some(number), Some(date)) = (readings.get(&FieldKey::Nik), readings.get(&FieldKey::BirthDate))
+    else {
+        return;
+    };
+    let (Ok(nik), Ok(born)) = (Nik::parse(&number.value), date.value.parse::<jiff::civil::Date>()) else {
+        return;
+    };
+    let same_gender = gender.is_none() || nik.gender() == gender;
+    if nik.agrees_with(born) && same_gender {
+        return;
+    }
+    let day = born.day() + if gender.or(nik.gender()) == Some(Gender::Female) { 40 } else { 0 };
+    let by_date = format!("{day:02}{:02}{:02}", born.month(), born.year().rem_euclid(100));
+    let nik_change = supported_change(&number.digits, 6, &by_date);
+    let date_change =
+        nik_date(&nik, born, same_gender).and_then(|wanted| supported_change(&date.digits, 0, &wanted));
+    let support = |change: &Option<(Vec<digits::Digit>, f32)>| change.as_ref().map_or(0.0, |change| change.1);
+    let (of_nik, of_date) = (support(&nik_change), support(&date_change));
+    if of_nik > 3.0 * of_date
+        && let Some((places, _)) = nik_change
+    {
+        exchange(readings, FieldKey::Nik, places, Repair::NikPerson);
+    } else if of_date > 3.0 * of_nik
+        && let Some((places, _)) = date_change
+    {
+        exchange(readings, FieldKey::BirthDate, places, Repair::Date);
+    }
+}
+
+/// DDMMYYYY of the NIK, in the printed century; only if the sex agrees, so that nothing but the date is in question.
+fn nik_date(nik: &Nik, born: jiff::civil::Date, same_gender: bool) -> Option<String> {
+    let digits = &nik.as_str()[6..12];
+    let day: u8 = digits[..2].parse().ok()?;
+    let day = if day > 40 { day - 40 } else { day };
+    let wanted = format!("{day:02}{}{:02}{}", &digits[2..4], born.year() / 100, &digits[4..6]);
+    (same_gender && dates::parse(&wanted).is_some()).then_some(wanted)
+}
+
+/// The places changed so that they read `wanted` from `from` on, if the recogniser's alternatives allow it, with the
+/// probability of the change relative to the reading. At most two places may change.
+fn supported_change(
+    places: &[digits::Digit],
+    from: usize,
+    wanted: &str,
+) -> Option<(Vec<digits::Digit>, f32)> {
+    let mut changed = places.to_vec();
+    let mut support = 1.0;
+    let mut changes = 0;
+    for (offset, digit) in wanted.chars().enumerate() {
+        let place = places.get(from + offset)?;
+        if place.best() == digit {
+            continue;
+        }
+        let probability = place.probability(digit);
+        changes += 1;
+        if probability < ALTERNATIVE_FLOOR || changes > 2 {
+            return None;
+        }
+        support *= probability / place.belief().max(1e-3);
+        changed = exchanged(changed, from + offset, digit);
+    }
+    (changes > 0).then_some((changed, support))
+}
+
+fn exchange(
+    readings: &mut BTreeMap<FieldKey, Reading>,
+    key: FieldKey,
+    places: Vec<digits::Digit>,
+    repair: Repair,
+) {
+    let Some(before) = readings.get(&key) else { return };
+    let text = digits::text(&places);
+    let value = match key {
+        FieldKey::BirthDate => match dates::parse(&text) {
+            Some(date) => date.to_string(),
+            None => return,
+        },
+        _ => text,
+    };
+    let mut after = Reading::number(value, &before.span, places, Standing::Valid).repaired(repair);
+    after.original.clone_from(&before.original);
+    after.source = before.source;
+    for earlier in before.repairs.clone() {
+        after = after.repaired(earlier);
+    }
+    readings.insert(key, after);
+}
+
+/// Corrects the region part of the NIK towards the printed region, only where it names no region that ever was.
+fn reconcile_region(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
+    let Some(number) = readings.get(&FieldKey::Nik) else { return };
+    let Ok(nik) = Nik::parse(&number.value) else { return };
+    let known = |code: &str| region::standing(code) != region::Standing::Unknown;
+    if known(nik.district()) {
+        return;
+    }
+    let districts = readings
+        .get(&FieldKey::District)
+        .zip(printed.regency)
+        .map(|(reading, regency)| region::codes_of(&reading.value, regency, 6));
+    let wanted = match districts.as_deref() {
+        Some([code]) => supported_change(&number.digits, 0, code),
+        _ if !known(nik.regency()) => {
+            printed.regency.and_then(|code| supported_change(&number.digits, 0, code))
+        }
+        _ => None,
+    };
+    if let Some((places, _)) = wanted {
+        exchange(readings, FieldKey::Nik, places, Repair::NikRegion);
+    }
+}
+
+/// Splits the value of the birth row into place and date.
+pub(crate) fn split_birth(value: &Span) -> (Option<Span>, Option<Span>) {
+    match dates::find(&value.glyphs) {
+        Some(found) => {
+            let place = before_mark(&value.slice(0, found.range.start));
+            (place, Some(value.slice(found.range.start, found.range.end)))
+        }
+        None => {
+            // The date is illegible: the place ends at the comma, or where digits begin.
+            let end = value
+                .glyphs
+                .iter()
+                .position(|glyph| first(glyph) == ',' || first(glyph).is_ascii_digit())
+                .unwrap_or(value.len());
+            (before_mark(&value.slice(0, end)), None)
+        }
+    }
+}
+
+fn before_mark(span: &Span) -> Option<Span> {
+    let end =
+        span.glyphs.iter().rposition(|glyph| first(glyph).is_ascii_alphanumeric() || first(glyph) == ')')?;
+    Some(span.slice(0, end + 1))
+}
+
+/// A number field from its places, as after merging two readings.
+pub(crate) fn from_places(key: FieldKey, span: &Span, places: Vec<digits::Digit>) -> Option<Reading> {
+    let text = digits::text(&places);
+    match key {
+        FieldKey::Nik => Some(nik_of(span, places)),
+        FieldKey::BirthDate | FieldKey::ValidUntil | FieldKey::RegisteredDate => {
+            let date = dates::parse(&text)?;
+            Some(Reading::number(date.to_string(), span, places, Standing::Valid))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,31 @@
+//! The NPWP card: its rows have hardly any labels, so they are told apart by position and pattern.
+
+pub(crate) mod parse;
+pub(crate) mod regions;
+pub(crate) mod repair;
+
+use std::collections::BTreeMap;
+
+use crate::draft::choose;
+use crate::field::FieldKey;
+use crate::reading::Reading;
+use crate::span::Span;
+
+/// The meaning of all fields from two readings, held against each other.
+pub(crate) fn readings(
+    first: &BTreeMap<FieldKey, Span>,
+    second: &BTreeMap<FieldKey, Span>,
+) -> BTreeMap<FieldKey, Reading> {
+    let mut readings = BTreeMap::new();
+    for key in FieldKey::NPWP {
+        let of =
+            |spans: &BTreeMap<FieldKey, Span>| spans.get(&key).and_then(|span| repair::interpret(key, span));
+        let chosen =
+            choose(of(first), of(second), |base, places| repair::from_places(key, &base.span, places));
+        if let Some(reading) = chosen {
+            readings.insert(key, reading);
+        }
+    }
+    repair::reconcile(&mut readings);
+    readings
+}

@@ -1,0 +1,315 @@
+//! Finds the rows of an NPWP card: header, number lines, name, address, tax office, date of registration.
+//!
+//! Three designs carry them in the same order. The old yellow and the blue-white card: `NPWP : 15 digits`, name,
+//! sometimes `NIK : …`, two or three rows of address; the new one: `NPWP16 : …` and `NPWP15 : …` first. Below, after a gap,
+//! `KPP …` and `Terdaftar : date`.
+
+use std::collections::BTreeMap;
+
+use filot_ocr::page::Page;
+
+use crate::confusion;
+use crate::dates;
+use crate::digits::{self, Digit};
+use crate::field::FieldKey;
+use crate::layout::Layout;
+use crate::span::{Span, first};
+
+/// A header or label must be at least this similar.
+const LABEL: f32 = 0.72;
+/// Digits that a number line must have to be one.
+const MIN_DIGITS: usize = 10;
+/// Rows of the card begin within so many line heights of each other, fingers and perspective included.
+const LEFT: f32 = 2.5;
+const RIGHT: f32 = 7.0;
+
+/// What a row says.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Header,
+    Number(FieldKey),
+    /// The 22-digit number of a place of business.
+    PlaceNumber,
+    TaxOffice,
+    Registered,
+    Website,
+    Text,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    y: f32,
+    kind: Kind,
+    /// Without its label where it has one.
+    value: Span,
+    labelled: bool,
+}
+
+/// What of an NPWP card was found on a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sheet {
+    pub(crate) spans: BTreeMap<FieldKey, Span>,
+    /// The ministry's and the directorate's lines that were found (0..=2).
+    pub(crate) headers: usize,
+    /// A number line with its label.
+    pub(crate) labelled_number: bool,
+    pub(crate) website: bool,
+    /// The 22-digit number, if the card carries one.
+    pub(crate) nitku: Option<Span>,
+    /// Left edge and row distance of the card's text, in page units, for places not read yet.
+    pub(crate) left: f32,
+    pub(crate) pitch: f32,
+    /// Centre lines of the rows found, by field.
+    pub(crate) rows: Vec<(FieldKey, f32)>,
+}
+
+impl Sheet {
+    pub(crate) fn new(page: &Page) -> Self {
+        let layout = Layout::new(page);
+        let rows = rows(&layout);
+        let mut sheet = Self {
+            headers: rows.iter().filter(|row| row.kind == Kind::Header).count().min(2),
+            website: rows.iter().any(|row| row.kind == Kind::Website),
+            pitch: layout.pitch,
+            ..Self::default()
+        };
+        for row in &rows {
+            match &row.kind {
+                Kind::Number(key) => {
+                    sheet.labelled_number |= row.labelled && *key != FieldKey::Nik;
+                    sheet.put(*key, row);
+                }
+                Kind::PlaceNumber => sheet.nitku = Some(row.value.clone()),
+                Kind::TaxOffice => sheet.put(FieldKey::TaxOffice, row),
+                Kind::Registered => sheet.put(FieldKey::RegisteredDate, row),
+                Kind::Header | Kind::Website | Kind::Text => {}
+            }
+        }
+        sheet.name_and_address(&rows);
+        sheet.left = sheet.spans.values().map(|span| span.rect().x0).fold(f32::INFINITY, f32::min);
+        sheet
+    }
+
+    fn put(&mut self, key: FieldKey, row: &Row) {
+        self.spans.entry(key).or_insert_with(|| row.value.clone());
+        self.rows.push((key, row.y));
+    }
+
+    /// The name follows the number, the address the name (and the NIK), up to the tax office or a gap.
+    fn name_and_address(&mut self, rows: &[Row]) {
+        let is_number = |row: &Row| matches!(row.kind, Kind::Number(key) if key != FieldKey::Nik);
+        let start = match rows.iter().position(is_number) {
+            Some(first) => first + 1,
+            // The number is illegible: begin below the header.
+            None => match rows.iter().rposition(|row| row.kind == Kind::Header) {
+                Some(header) => header + 1,
+                None => return,
+            },
+        };
+        let end = rows[start..]
+            .iter()
+            .position(|row| matches!(row.kind, Kind::TaxOffice | Kind::Registered | Kind::Website))
+            .map_or(rows.len(), |offset| start + offset);
+        let bounded = end < rows.len();
+        let mut text: Vec<&Row> = Vec::new();
+        let mut previous = rows[start.saturating_sub(1)].y;
+        for row in &rows[start..end] {
+            let gap = row.y - previous;
+            if gap > 2.6 * self.pitch && !text.is_empty() || gap > 4.5 * self.pitch {
+                break;
+            }
+            previous = row.y;
+            if row.kind == Kind::Text {
+                text.push(row);
+            }
+        }
+        if !bounded {
+            text.truncate(5);
+        }
+        // A long name takes two rows; the address then begins with one of its words in the third.
+        let address = text
+            .iter()
+            .position(|row| starts_address(&row.value))
+            .filter(|at| (1..=2).contains(at))
+            .unwrap_or(1);
+        if text.is_empty() {
+            return;
+        }
+        let address = address.min(text.len());
+        for (key, part) in [(FieldKey::Name, &text[..address]), (FieldKey::Address, &text[address..])] {
+            let value = Span::join(part.iter().map(|row| row.value.clone()));
+            if !value.is_blank() {
+                self.spans.insert(key, value);
+                self.rows.extend(part.iter().map(|row| (key, row.y)));
+            }
+        }
+    }
+}
+
+fn starts_address(value: &Span) -> bool {
+    crate::ktp::parse::starts_like_address(value)
+}
+
+fn rows(layout: &Layout) -> Vec<Row> {
+    let kinds: Vec<Vec<(Kind, Span, bool)>> =
+        layout.rows.iter().map(|row| row.pieces.iter().map(|piece| kind(&piece.span)).collect()).collect();
+    // The card's left edge, row by row from the first row that can only be the card's.
+    let is_landmark = |kind: &Kind| {
+        matches!(kind, Kind::Number(_) | Kind::PlaceNumber | Kind::TaxOffice | Kind::Registered)
+    };
+    let landmark = layout.rows.iter().zip(&kinds).enumerate().find_map(|(index, (row, kinds))| {
+        let place = kinds.iter().position(|(kind, ..)| is_landmark(kind))?;
+        Some((index, row.pieces[place].span.rect().x0))
+    });
+    let mut found = Vec::new();
+    let mut left = landmark.map(|(_, x)| x);
+    for (index, (row, kinds)) in layout.rows.iter().zip(kinds).enumerate() {
+        let below = landmark.is_none_or(|(at, _)| index >= at);
+        let mut taken: Vec<(Kind, Span, bool, f32)> = Vec::new();
+        for (piece, (kind, value, labelled)) in row.pieces.iter().zip(kinds) {
+            let free = matches!(kind, Kind::Header | Kind::Website);
+            let x0 = piece.span.rect().x0;
+            let aligned = left.is_none_or(|left| {
+                let after_another =
+                    taken.last().is_some_and(|last| x0 - last.1.rect().x1 < 4.0 * layout.pitch);
+                x0 > left - LEFT * layout.pitch && (x0 < left + RIGHT * layout.pitch || after_another)
+            });
+            if free || below && aligned {
+                taken.push((kind, value, labelled, x0));
+            }
+        }
+        // A row whose first piece says what it is takes the rest of the row with it.
+        let Some((kind, _, labelled, x0)) = taken.first().cloned() else { continue };
+        if is_landmark(&kind) && labelled {
+            left = Some(x0);
+        }
+        let parts =
+            taken.into_iter().filter(|part| !matches!(part.0, Kind::Website) || kind == Kind::Website);
+        let value = Span::join(parts.map(|part| part.1));
+        if !value.is_blank() {
+            found.push(Row { y: row.y, kind, value, labelled });
+        }
+    }
+    found
+}
+
+/// What a piece of text says, and the value in it.
+fn kind(span: &Span) -> (Kind, Span, bool) {
+    let like = |text: &str| confusion::prefix(&span.glyphs, text).similarity >= LABEL;
+    if like("KEMENTERIAN KEUANGAN") || like("DIREKTORAT JENDERAL PAJAK") || like("DEPARTEMEN KEUANGAN") {
+        return (Kind::Header, span.clone(), true);
+    }
+    if like("www.pajak.go.id") {
+        return (Kind::Website, span.clone(), true);
+    }
+    if let Some((kind, value, labelled)) = number(span) {
+        return (kind, value, labelled);
+    }
+    for label in ["Tanggal Terdaftar", "Terdaftar", "Tgl Terdaftar"] {
+        let found = confusion::prefix(&span.glyphs, label);
+        if found.similarity >= LABEL {
+            return (
+                Kind::Registered,
+                crate::ktp::parse::after_colon(&span.slice(found.end, usize::MAX)),
+                true,
+            );
+        }
+    }
+    let text = span.text();
+    let office = confusion::prefix(&span.glyphs, "KPP");
+    if text.starts_with("KPP")
+        || office.similarity >= 0.85 && ["PRATAMA", "MADYA", "WAJIB"].iter().any(|word| text.contains(word))
+        || like("KPP PRATAMA")
+        || like("KANTOR PELAYANAN PAJAK")
+    {
+        return (Kind::TaxOffice, span.clone(), true);
+    }
+    if dates::find(&span.glyphs).is_some_and(|found| found.range.len() + 2 >= span.len()) {
+        return (Kind::Registered, span.clone(), false);
+    }
+    (Kind::Text, span.clone(), false)
+}
+
+/// A number line: label, colon, digits with points and a dash.
+fn number(span: &Span) -> Option<(Kind, Span, bool)> {
+    let (label, start) = number_label(span);
+    let value = crate::ktp::parse::after_colon(&span.slice(start, usize::MAX));
+    let places = places(&value)?;
+    let dotted = value.glyphs.iter().filter(|glyph| matches!(first(glyph), '.' | '-')).count() >= 2;
+    let kind = match (label, places.len()) {
+        (Some(Label::Nitku), _) | (_, 20..=24) => Kind::PlaceNumber,
+        (Some(Label::Nik), _) => Kind::Number(FieldKey::Nik),
+        (Some(Label::Npwp16), _) => Kind::Number(FieldKey::Npwp16),
+        (Some(Label::Npwp15), _) => Kind::Number(FieldKey::NpwpNumber),
+        (Some(Label::Npwp), 16..) if !dotted => Kind::Number(FieldKey::Npwp16),
+        (Some(Label::Npwp), _) => Kind::Number(FieldKey::NpwpNumber),
+        (None, 16) if !dotted => Kind::Number(FieldKey::Npwp16),
+        (None, 13..=16) if dotted => Kind::Number(FieldKey::NpwpNumber),
+        (None, 15) => Kind::Number(FieldKey::NpwpNumber),
+        (None, _) => return None,
+    };
+    Some((kind, value, label.is_some()))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Label {
+    Npwp,
+    Npwp15,
+    Npwp16,
+    Nik,
+    Nitku,
+}
+
+/// The label of a number line and where it ends.
+fn number_label(span: &Span) -> (Option<Label>, usize) {
+    const LABELS: [(&str, Label); 8] = [
+        ("NPWP", Label::Npwp),
+        ("NPWP15", Label::Npwp15),
+        ("NPWP 15", Label::Npwp15),
+        ("NPWP16", Label::Npwp16),
+        ("NPWP 16", Label::Npwp16),
+        ("NIK/NPWP16", Label::Npwp16),
+        ("NIK", Label::Nik),
+        ("NITKU", Label::Nitku),
+    ];
+    let colon = span.glyphs.iter().position(|glyph| matches!(first(glyph), ':' | ';')).filter(|at| *at <= 12);
+    if let Some(colon) = colon {
+        // With a colon the label is what stands before it, as a whole.
+        let head = span.slice(0, colon);
+        let best = LABELS
+            .iter()
+            .map(|(text, label)| (confusion::similarity(&head.glyphs, text), *label))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        return (best.filter(|best| best.0 >= 0.6).map(|best| best.1), colon + 1);
+    }
+    let best = LABELS
+        .iter()
+        .map(|(text, label)| (confusion::prefix(&span.glyphs, text), confusion::weight(text), *label))
+        .filter(|(found, ..)| found.similarity >= LABEL)
+        .max_by(|a, b| (a.0.similarity * a.1).total_cmp(&(b.0.similarity * b.1)));
+    best.map_or((None, 0), |(found, _, label)| (Some(label), found.end))
+}
+
+/// The places of a number, if the text is one.
+pub(crate) fn places(value: &Span) -> Option<Vec<Digit>> {
+    let mut places = Vec::new();
+    let mut strangers = 0;
+    for glyph in &value.glyphs {
+        match digits::digit(glyph) {
+            Some(digit) => places.push(digit),
+            None if first(glyph).is_ascii_alphabetic() => strangers += 1,
+            None => {}
+        }
+    }
+    let look_alikes = places.iter().filter(|digit| digit.look_alike).count();
+    (places.len() >= MIN_DIGITS && strangers == 0 && look_alikes * 4 <= places.len()).then_some(places)
+}
+
+/// The text of a piece without the label, for a second reading of a number line or a date.
+pub(crate) fn without_label(key: FieldKey, span: &Span) -> Span {
+    match kind(span) {
+        (Kind::Number(found), value, true) if found == key => value,
+        (Kind::Registered, value, true) if key == FieldKey::RegisteredDate => value,
+        _ => span.clone(),
+    }
+}

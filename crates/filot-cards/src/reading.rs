@@ -1,0 +1,220 @@
+//! What the characters of one field were taken to mean, before the fields are held against each other.
+
+use crate::confusion;
+use crate::digits::Digit;
+use crate::field::{Repair, Source};
+use crate::region;
+use crate::span::{Span, belief, first};
+use crate::vocabulary;
+
+/// How a value stands to the rules of its field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// It breaks them.
+    Broken,
+    /// There are none, or they do not know it.
+    Open,
+    /// It is in the field's list or passes its check.
+    Valid,
+}
+
+/// The meaning of a field's characters.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) value: String,
+    /// As read.
+    pub(crate) original: String,
+    pub(crate) repairs: Vec<Repair>,
+    pub(crate) standing: Standing,
+    /// Expected number of wrong characters in `value`, as the recogniser sees it.
+    pub(crate) doubt: f32,
+    /// Where it stands.
+    pub(crate) span: Span,
+    pub(crate) source: Source,
+    /// The places of a number, for repairs among their alternatives.
+    pub(crate) digits: Vec<Digit>,
+}
+
+impl Reading {
+    pub(crate) fn new(value: String, span: &Span, standing: Standing) -> Self {
+        Self {
+            value,
+            original: span.text(),
+            repairs: Vec::new(),
+            standing,
+            doubt: doubt(span),
+            span: span.clone(),
+            source: Source::First,
+            digits: Vec::new(),
+        }
+    }
+
+    pub(crate) fn repaired(mut self, repair: Repair) -> Self {
+        if !self.repairs.contains(&repair) {
+            self.repairs.push(repair);
+        }
+        self
+    }
+
+    /// A number: its doubt is that of its digits.
+    pub(crate) fn number(value: String, span: &Span, digits: Vec<Digit>, standing: Standing) -> Self {
+        let mut reading = Self::new(value, span, standing);
+        reading.doubt = digits.iter().map(|digit| 1.0 - digit.belief()).sum();
+        if digits.iter().any(|digit| digit.look_alike) {
+            reading.repairs.push(Repair::LookAlike);
+        }
+        reading.digits = digits;
+        reading
+    }
+}
+
+/// Expected number of wrong letters and digits.
+pub(crate) fn doubt(span: &Span) -> f32 {
+    span.glyphs
+        .iter()
+        .filter(|glyph| first(glyph).is_ascii_alphanumeric())
+        .map(|glyph| 1.0 - belief(glyph))
+        .sum()
+}
+
+/// What kind of text a field holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// No digits: names of people.
+    Letters,
+    /// Digits only as words of their own: names of places.
+    Words,
+    /// Anything.
+    Mixed,
+}
+
+/// Free text as cards print it: capitals, single blanks, a blank after every comma, no stray marks at the ends.
+pub(crate) fn free_text(span: &Span, text: Text) -> Option<Reading> {
+    let chars: Vec<char> = span.glyphs.iter().map(first).collect();
+    let mut value = String::with_capacity(chars.len());
+    let mut look_alike = false;
+    for (place, &c) in chars.iter().enumerate() {
+        let next_to = |test: fn(&char) -> bool| {
+            place > 0 && test(&chars[place - 1]) || chars.get(place + 1).is_some_and(test)
+        };
+        let in_word = next_to(char::is_ascii_alphabetic);
+        let replaced = match c {
+            '`' | '"' => '\'',
+            'l' | '|' if text == Text::Mixed && place > 0 && chars[place - 1].is_ascii_digit() => '1',
+            'O' | 'o' if text == Text::Mixed && place > 0 && chars[place - 1].is_ascii_digit() => '0',
+            '0'..='9' if text == Text::Letters || text == Text::Words && in_word => {
+                confusion::as_capital(c).unwrap_or(c)
+            }
+            'l' | '|' | '!' if text != Text::Mixed || in_word => 'I',
+            _ => c.to_ascii_uppercase(),
+        };
+        look_alike |= replaced != c.to_ascii_uppercase() && (c.is_ascii_alphanumeric() || c == '|');
+        if replaced == ' ' && (value.is_empty() || value.ends_with(' ')) {
+            continue;
+        }
+        if value.ends_with(',') && replaced.is_ascii_alphabetic() {
+            value.push(' ');
+        }
+        value.push(replaced);
+    }
+    let value = trim(&value);
+    if !value.chars().any(|c| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let reading = Reading::new(value, span, Standing::Open);
+    Some(if look_alike { reading.repaired(Repair::LookAlike) } else { reading })
+}
+
+/// Without marks that cannot begin or end a value. A point ends an abbreviation only.
+fn trim(value: &str) -> String {
+    let value = value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '(');
+    let value =
+        value.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | ')' | '\''));
+    let value = value.trim_end_matches([' ', '\'']);
+    let last_word = value.trim_end_matches('.').rsplit([' ', ',']).next().unwrap_or_default();
+    let abbreviates = last_word.len() <= 3 || last_word.contains('.');
+    if abbreviates { value.to_owned() } else { value.trim_end_matches(['.', ' ']).to_owned() }
+}
+
+/// A value of a closed list, spelt as the list spells it.
+pub(crate) fn listed(span: &Span, lists: &[&[&'static str]]) -> Option<Reading> {
+    let found = lists
+        .iter()
+        .filter_map(|list| vocabulary::closest(&span.glyphs, list))
+        .min_by(|a, b| a.distance.total_cmp(&b.distance))?;
+    Some(from_entry(span, found.entry, found.distance, Repair::Vocabulary))
+}
+
+/// The reading of a span as `entry`, at the given distance.
+pub(crate) fn from_entry(span: &Span, entry: &str, distance: f32, repair: Repair) -> Reading {
+    let read = span.text();
+    let mut reading = Reading::new(entry.to_owned(), span, Standing::Valid);
+    if region::fold(&read) != region::fold(entry) {
+        reading = reading.repaired(repair);
+        reading.doubt = 0.3 * distance;
+    } else {
+        // Every character is confirmed by the list.
+        reading.doubt *= 0.1;
+        let blanks = |text: &str| text.chars().filter(|c| *c == ' ').count();
+        if blanks(&read) < blanks(entry) {
+            reading = reading.repaired(Repair::Spacing);
+        }
+    }
+    reading
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filot_ocr::page::{Line, Rect};
+
+    fn span(text: &str) -> Span {
+        Span::from_line(&Line {
+            text: text.to_owned(),
+            confidence: 0.95,
+            glyphs: Vec::new(),
+            rect: Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 },
+            angle: 0.0,
+        })
+    }
+
+    fn value(text: &str, kind: Text) -> Option<String> {
+        free_text(&span(text), kind).map(|reading| reading.value)
+    }
+
+    #[test]
+    fn names_hold_no_digits() {
+        assert_eq!(value("BUD1 SANT0SO", Text::Letters).as_deref(), Some("BUDI SANTOSO"));
+        assert_eq!(free_text(&span("BUD1"), Text::Letters).unwrap().repairs, [Repair::LookAlike]);
+        assert_eq!(value("NI`MATUL", Text::Letters).as_deref(), Some("NI'MATUL"));
+        assert_eq!(value("WULAN SALIM,S.H.,M.H.", Text::Letters).as_deref(), Some("WULAN SALIM, S.H., M.H."));
+        assert_eq!(value("-: SUPARMI .", Text::Letters).as_deref(), Some("SUPARMI"));
+        assert_eq!(value("DADANG, A.MD.KEP", Text::Letters).as_deref(), Some("DADANG, A.MD.KEP"));
+    }
+
+    #[test]
+    fn place_names_keep_numbers_of_their_own() {
+        assert_eq!(value("30 ILIR", Text::Words).as_deref(), Some("30 ILIR"));
+        assert_eq!(value("PADAN6 TAMBAK", Text::Words).as_deref(), Some("PADANG TAMBAK"));
+    }
+
+    #[test]
+    fn addresses_keep_their_digits() {
+        assert_eq!(value("JL. MERDEKA NO198", Text::Mixed).as_deref(), Some("JL. MERDEKA NO198"));
+        assert_eq!(value("GG. MELATI NO.1O8", Text::Mixed).as_deref(), Some("GG. MELATI NO.108"));
+        assert_eq!(value(" ", Text::Mixed), None);
+        assert_eq!(value(":-.", Text::Mixed), None);
+    }
+
+    #[test]
+    fn lists_correct_what_is_close() {
+        let exact = listed(&span("BURUHHARIANLEPAS"), &[&vocabulary::OCCUPATION]).unwrap();
+        assert_eq!(
+            (exact.value.as_str(), exact.repairs.as_slice()),
+            ("BURUH HARIAN LEPAS", &[Repair::Spacing][..])
+        );
+        let near = listed(&span("WIRA5WASTA"), &[&vocabulary::OCCUPATION]).unwrap();
+        assert_eq!((near.value.as_str(), near.repairs.as_slice()), ("WIRASWASTA", &[Repair::Vocabulary][..]));
+        assert!(listed(&span("ASTRONOT"), &[&vocabulary::OCCUPATION]).is_none());
+    }
+}

@@ -1,0 +1,389 @@
+//! The closed lists of values that cards print, and the entry that a reading is closest to.
+//!
+//! Occupations: Permendagri 109/2019, form F-1.01. Cards printed before it carry others, and foreigners' cards carry
+//! English words, so lists correct readings that are close to an entry and never refuse the rest.
+
+use filot_ocr::page::Glyph;
+
+use crate::confusion;
+use crate::nik::Gender;
+
+/// At least this similar, or the reading is something else.
+const MIN_SIMILARITY: f32 = 0.7;
+/// The next best entry must be this much farther away, or the choice would be a guess.
+const MARGIN: f32 = 0.45;
+
+/// An entry that a reading is close to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Match {
+    pub(crate) entry: &'static str,
+    /// Confusion-weighted edit distance; below [`EXACT`] only blanks and punctuation differ.
+    pub(crate) distance: f32,
+}
+
+/// Distances below this come from blanks and punctuation alone.
+pub(crate) const EXACT: f32 = 0.35;
+
+impl Match {
+    pub(crate) fn is_exact(&self, read: &str) -> bool {
+        crate::region::fold(read) == crate::region::fold(self.entry)
+    }
+}
+
+/// The entry of `list` that the glyphs most probably show; `None` if none is near or two are equally near.
+pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> {
+    let mut best: Option<Match> = None;
+    let mut second = f32::INFINITY;
+    for &entry in list {
+        let distance = confusion::distance(glyphs, entry);
+        match best {
+            Some(found) if distance >= found.distance => second = second.min(distance),
+            _ => {
+                second = second.min(best.map_or(f32::INFINITY, |found| found.distance));
+                best = Some(Match { entry, distance });
+            }
+        }
+    }
+    best.filter(|found| {
+        let near = found.distance <= (1.0 - MIN_SIMILARITY) * confusion::weight(found.entry);
+        near && (found.distance < EXACT / 2.0 && second > found.distance || second - found.distance >= MARGIN)
+    })
+}
+
+pub(crate) const GENDER: [&str; 4] = ["LAKI-LAKI", "PEREMPUAN", "MALE", "FEMALE"];
+
+/// What an entry of [`GENDER`] means.
+pub(crate) fn gender(value: &str) -> Option<Gender> {
+    match value {
+        "LAKI-LAKI" | "MALE" => Some(Gender::Male),
+        "PEREMPUAN" | "FEMALE" => Some(Gender::Female),
+        _ => None,
+    }
+}
+
+pub(crate) const BLOOD_TYPE: [&str; 14] =
+    ["A", "B", "AB", "O", "A+", "A-", "B+", "B-", "AB+", "AB-", "O+", "O-", "-", "TIDAK TAHU"];
+
+pub(crate) const RELIGION: [&str; 21] = [
+    "ISLAM",
+    "KRISTEN",
+    "KRISTEN PROTESTAN",
+    "KATOLIK",
+    "KATHOLIK",
+    "KRISTEN KATOLIK",
+    "HINDU",
+    "BUDDHA",
+    "BUDHA",
+    "KHONGHUCU",
+    "KONGHUCU",
+    "KEPERCAYAAN TERHADAP TUHAN YME",
+    "KEPERCAYAAN TERHADAP TUHAN YANG MAHA ESA",
+    "KEPERCAYAAN",
+    "CHRISTIAN",
+    "PROTESTANT",
+    "CATHOLIC",
+    "MOSLEM",
+    "MUSLIM",
+    "BUDDHIST",
+    "CONFUCIAN",
+];
+
+pub(crate) const MARITAL_STATUS: [&str; 11] = [
+    "BELUM KAWIN",
+    "KAWIN",
+    "CERAI HIDUP",
+    "CERAI MATI",
+    "KAWIN TERCATAT",
+    "KAWIN BELUM TERCATAT",
+    "SINGLE",
+    "MARRIED",
+    "DIVORCED",
+    "WIDOWED",
+    "NOT MARRIED",
+];
+
+/// Whether an entry of [`MARITAL_STATUS`] says that the person is or was married; such people hold a KTP before 17.
+pub(crate) fn ever_married(value: &str) -> bool {
+    !matches!(value, "BELUM KAWIN" | "SINGLE" | "NOT MARRIED")
+}
+
+/// Citizenship of Indonesians; foreigners' cards print a country.
+pub(crate) const CITIZEN: &str = "WNI";
+pub(crate) const FOR_LIFE: &str = "SEUMUR HIDUP";
+
+pub(crate) const OCCUPATION: [&str; 108] = [
+    "BELUM/TIDAK BEKERJA",
+    "MENGURUS RUMAH TANGGA",
+    "PELAJAR/MAHASISWA",
+    "PENSIUNAN",
+    "PEGAWAI NEGERI SIPIL",
+    "TENTARA NASIONAL INDONESIA",
+    "KEPOLISIAN RI",
+    "PERDAGANGAN",
+    "PETANI/PEKEBUN",
+    "PETERNAK",
+    "NELAYAN/PERIKANAN",
+    "INDUSTRI",
+    "KONSTRUKSI",
+    "TRANSPORTASI",
+    "KARYAWAN SWASTA",
+    "KARYAWAN BUMN",
+    "KARYAWAN BUMD",
+    "KARYAWAN HONORER",
+    "BURUH HARIAN LEPAS",
+    "BURUH TANI/PERKEBUNAN",
+    "BURUH NELAYAN/PERIKANAN",
+    "BURUH PETERNAKAN",
+    "PEMBANTU RUMAH TANGGA",
+    "TUKANG CUKUR",
+    "TUKANG LISTRIK",
+    "TUKANG BATU",
+    "TUKANG KAYU",
+    "TUKANG SOL SEPATU",
+    "TUKANG LAS/PANDAI BESI",
+    "TUKANG JAHIT",
+    "TUKANG GIGI",
+    "PENATA RIAS",
+    "PENATA BUSANA",
+    "PENATA RAMBUT",
+    "MEKANIK",
+    "SENIMAN",
+    "TABIB",
+    "PARAJI",
+    "PERANCANG BUSANA",
+    "PENTERJEMAH",
+    "IMAM MASJID",
+    "PENDETA",
+    "PASTOR",
+    "WARTAWAN",
+    "USTADZ/MUBALIGH",
+    "JURU MASAK",
+    "PROMOTOR ACARA",
+    "ANGGOTA DPR-RI",
+    "ANGGOTA DPD",
+    "ANGGOTA BPK",
+    "PRESIDEN",
+    "WAKIL PRESIDEN",
+    "ANGGOTA MAHKAMAH KONSTITUSI",
+    "ANGGOTA KABINET/KEMENTERIAN",
+    "DUTA BESAR",
+    "GUBERNUR",
+    "WAKIL GUBERNUR",
+    "BUPATI",
+    "WAKIL BUPATI",
+    "WALIKOTA",
+    "WAKIL WALIKOTA",
+    "ANGGOTA DPRD PROVINSI",
+    "ANGGOTA DPRD KABUPATEN/KOTA",
+    "DOSEN",
+    "GURU",
+    "PILOT",
+    "PENGACARA",
+    "NOTARIS",
+    "ARSITEK",
+    "AKUNTAN",
+    "KONSULTAN",
+    "DOKTER",
+    "BIDAN",
+    "PERAWAT",
+    "APOTEKER",
+    "PSIKIATER/PSIKOLOG",
+    "PENYIAR TELEVISI",
+    "PENYIAR RADIO",
+    "PELAUT",
+    "PENELITI",
+    "SOPIR",
+    "PIALANG",
+    "PARANORMAL",
+    "PEDAGANG",
+    "PERANGKAT DESA",
+    "KEPALA DESA",
+    "BIARAWATI",
+    "WIRASWASTA",
+    "ANGGOTA LEMBAGA TINGGI",
+    "ARTIS",
+    "ATLIT",
+    "CHEFF",
+    "MANAJER",
+    "TENAGA TATA USAHA",
+    "OPERATOR",
+    "PEKERJA PENGOLAHAN, KERAJINAN",
+    "TEKNISI",
+    "ASISTEN AHLI",
+    "LAINNYA",
+    // Printed before the list of 2019, or on foreigners' cards.
+    "PEGAWAI SWASTA",
+    "TENTARA NASIONAL INDONESIA (TNI)",
+    "KEPOLISIAN RI (POLRI)",
+    "PEGAWAI NEGERI SIPIL (PNS)",
+    "EMPLOYEE",
+    "PRIVATE EMPLOYEE",
+    "ENTREPRENEUR",
+    "STUDENT",
+    "HOUSEWIFE",
+];
+
+/// Countries as foreigners' cards may name them, in English and where it differs in Indonesian.
+pub(crate) const COUNTRY: [&str; 96] = [
+    "AFGHANISTAN",
+    "ALGERIA",
+    "ARGENTINA",
+    "AUSTRALIA",
+    "AUSTRIA",
+    "BANGLADESH",
+    "BELGIUM",
+    "BELGIA",
+    "BRAZIL",
+    "BRASIL",
+    "BRUNEI DARUSSALAM",
+    "CAMBODIA",
+    "KAMBOJA",
+    "CANADA",
+    "KANADA",
+    "CHILE",
+    "CHINA",
+    "REPUBLIK RAKYAT TIONGKOK",
+    "TIONGKOK",
+    "COLOMBIA",
+    "CZECH REPUBLIC",
+    "DENMARK",
+    "EGYPT",
+    "MESIR",
+    "ETHIOPIA",
+    "FINLAND",
+    "FRANCE",
+    "PERANCIS",
+    "PRANCIS",
+    "GERMANY",
+    "JERMAN",
+    "GREECE",
+    "HONG KONG",
+    "HUNGARY",
+    "INDIA",
+    "IRAN",
+    "IRAQ",
+    "IRAK",
+    "IRELAND",
+    "ITALY",
+    "ITALIA",
+    "JAPAN",
+    "JEPANG",
+    "JORDAN",
+    "KENYA",
+    "KOREA SELATAN",
+    "SOUTH KOREA",
+    "REPUBLIC OF KOREA",
+    "KUWAIT",
+    "LAOS",
+    "LEBANON",
+    "LIBYA",
+    "MALAYSIA",
+    "MEXICO",
+    "MOROCCO",
+    "MYANMAR",
+    "NEPAL",
+    "NETHERLANDS",
+    "BELANDA",
+    "NEW ZEALAND",
+    "SELANDIA BARU",
+    "NIGERIA",
+    "NORWAY",
+    "NORWEGIA",
+    "OMAN",
+    "PAKISTAN",
+    "PALESTINE",
+    "PAPUA NEW GUINEA",
+    "PERU",
+    "PHILIPPINES",
+    "FILIPINA",
+    "POLAND",
+    "PORTUGAL",
+    "QATAR",
+    "ROMANIA",
+    "RUSSIA",
+    "RUSIA",
+    "SAUDI ARABIA",
+    "ARAB SAUDI",
+    "SINGAPORE",
+    "SINGAPURA",
+    "SOUTH AFRICA",
+    "SPAIN",
+    "SPANYOL",
+    "SRI LANKA",
+    "SWEDEN",
+    "SWISS",
+    "SWITZERLAND",
+    "SYRIA",
+    "TAIWAN",
+    "THAILAND",
+    "TIMOR LESTE",
+    "TURKEY",
+    "TURKI",
+    "UNITED KINGDOM",
+    "INGGRIS",
+];
+
+/// More countries; one list of the two would be too long to read.
+pub(crate) const COUNTRY_MORE: [&str; 8] = [
+    "UNITED STATES OF AMERICA",
+    "UNITED STATES",
+    "AMERIKA SERIKAT",
+    "UKRAINE",
+    "UKRAINA",
+    "UZBEKISTAN",
+    "VIETNAM",
+    "YEMEN",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glyphs(text: &str) -> Vec<Glyph> {
+        text.chars().map(|c| Glyph { candidates: vec![(c, 0.99)], x0: 0.0, x1: 0.0 }).collect()
+    }
+
+    fn closest_in(text: &str, list: &[&'static str]) -> Option<&'static str> {
+        closest(&glyphs(text), list).map(|found| found.entry)
+    }
+
+    #[test]
+    fn close_readings_find_their_entry() {
+        assert_eq!(closest_in("1SLAM", &RELIGION), Some("ISLAM"));
+        assert_eq!(closest_in("LAKI LAKI", &GENDER), Some("LAKI-LAKI"));
+        assert_eq!(closest_in("BURUHHARIANLEPAS", &OCCUPATION), Some("BURUH HARIAN LEPAS"));
+        assert_eq!(closest_in("PELAJAR MAHASISWA", &OCCUPATION), Some("PELAJAR/MAHASISWA"));
+        assert_eq!(closest_in("KARYAWAN BUMD", &OCCUPATION), Some("KARYAWAN BUMD"));
+        assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
+        assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));
+        for list in [&RELIGION[..], &MARITAL_STATUS, &OCCUPATION, &GENDER, &COUNTRY, &COUNTRY_MORE] {
+            for entry in list {
+                assert_eq!(closest_in(entry, list), Some(*entry));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_far_from_all_or_between_two_stays_alone() {
+        assert_eq!(closest_in("ASTRONOT", &OCCUPATION), None);
+        assert_eq!(closest_in("KARYAWAN BUMX", &OCCUPATION), None);
+        assert_eq!(closest_in("", &RELIGION), None);
+    }
+
+    #[test]
+    fn entries_are_distinct() {
+        let all = [&RELIGION[..], &MARITAL_STATUS, &OCCUPATION, &GENDER];
+        for list in all {
+            let set: std::collections::BTreeSet<_> = list.iter().collect();
+            assert_eq!(set.len(), list.len());
+        }
+    }
+
+    #[test]
+    fn meanings() {
+        assert_eq!(gender("PEREMPUAN"), Some(Gender::Female));
+        assert_eq!(gender("MALE"), Some(Gender::Male));
+        assert_eq!(gender("X"), None);
+        assert!(ever_married("CERAI MATI") && ever_married("KAWIN") && !ever_married("BELUM KAWIN"));
+    }
+}

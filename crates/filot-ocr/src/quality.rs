@@ -1,0 +1,164 @@
+//! Measures the picture of a card: sharpness, light, colour, reflections. Numbers only; what they mean is decided by
+//! whoever judges the card.
+
+use image::RgbImage;
+
+use crate::canvas::Canvas;
+use crate::page::{Line, Point, Quality, Rect};
+
+/// Pixels to a page width in the view for light and colour.
+const VIEW_WIDTH: f32 = 400.0;
+/// Lines looked at for sharpness.
+const SHARPNESS_LINES: usize = 6;
+/// A reflection: brighter than this, and than the card's middle brightness by the margin below.
+const BURNT: f32 = 0.965;
+const BURNT_MARGIN: f32 = 0.10;
+/// Below this saturation a pixel has no hue worth averaging.
+const COLOURED: f32 = 0.15;
+
+pub(crate) fn measure(canvas: &Canvas, lines: &[Line], reduction: f32) -> Quality {
+    let frame = &canvas.frame;
+    let all = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
+    let mut quality = Quality {
+        card_width_px: canvas.resolution() * frame.width * reduction,
+        cut_off: cut_off(canvas),
+        edge_width_px: edge_width(canvas, lines) * reduction,
+        moire: crate::moire::strength(canvas),
+        ..Quality::default()
+    };
+    if let Some(view) = canvas.view(&all, VIEW_WIDTH / frame.width) {
+        light_and_colour(&view, &mut quality);
+    }
+    quality
+}
+
+fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
+    let mut grey: Vec<f32> = view.pixels().map(brightness).collect();
+    let count = grey.len().max(1) as f32;
+    let (mut saturation, mut hue_x, mut hue_y) = (0.0, 0.0, 0.0);
+    for pixel in view.pixels() {
+        let (s, h) = saturation_and_hue(pixel);
+        saturation += s;
+        if s > COLOURED {
+            let (sin, cos) = h.to_radians().sin_cos();
+            hue_x += s * cos;
+            hue_y += s * sin;
+        }
+    }
+    quality.saturation = saturation / count;
+    quality.hue = hue_y.atan2(hue_x).to_degrees().rem_euclid(360.0);
+    let percentile = |values: &mut Vec<f32>, share: f32| {
+        let at = ((values.len() - 1) as f32 * share) as usize;
+        *values.select_nth_unstable_by(at, f32::total_cmp).1
+    };
+    quality.brightness = percentile(&mut grey, 0.5);
+    quality.contrast = percentile(&mut grey, 0.95) - percentile(&mut grey, 0.05);
+    let burnt = BURNT.max(quality.brightness + BURNT_MARGIN);
+    let reflecting = view.pixels().filter(|p| f32::from(p.0.into_iter().min().unwrap_or(0)) / 255.0 > burnt).count();
+    quality.glare = reflecting as f32 / count;
+}
+
+/// Luma of ITU-R BT.601, 0..=1.
+fn brightness(pixel: &image::Rgb<u8>) -> f32 {
+    let [r, g, b] = pixel.0.map(f32::from);
+    (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
+}
+
+/// Saturation (0..=1) and hue (degrees) of the HSV model.
+fn saturation_and_hue(pixel: &image::Rgb<u8>) -> (f32, f32) {
+    let [r, g, b] = pixel.0.map(f32::from);
+    let (high, low) = (r.max(g).max(b), r.min(g).min(b));
+    let span = high - low;
+    if high < 1.0 || span < 1.0 {
+        return (0.0, 0.0);
+    }
+    let hue = if high == r {
+        60.0 * ((g - b) / span)
+    } else if high == g {
+        60.0 * ((b - r) / span) + 120.0
+    } else {
+        60.0 * ((r - g) / span) + 240.0
+    };
+    (span / high, hue.rem_euclid(360.0))
+}
+
+/// Share of the frame that lies outside the photo.
+fn cut_off(canvas: &Canvas) -> f32 {
+    const STEPS: usize = 24;
+    let base = canvas.photo.base();
+    let (width, height) = (base.width() as f32, base.height() as f32);
+    let mut outside = 0;
+    for i in 0..STEPS * STEPS {
+        let at = |k: usize, size: f32| (k as f32 + 0.5) / STEPS as f32 * size;
+        let p = canvas.to_base.apply(Point {
+            x: at(i % STEPS, canvas.frame.width),
+            y: at(i / STEPS, canvas.frame.height),
+        });
+        if p.x < 0.0 || p.y < 0.0 || p.x > width || p.y > height {
+            outside += 1;
+        }
+    }
+    outside as f32 / (STEPS * STEPS) as f32
+}
+
+/// Width of a soft edge in base pixels: the contrast of a line of text divided by the steepest gradients in it, the
+/// median over several long lines. A step between two pixels gives 1 to 2. 0 without text.
+fn edge_width(canvas: &Canvas, lines: &[Line]) -> f32 {
+    let mut longest: Vec<&Line> = lines.iter().filter(|l| l.angle.abs() < 5.0 && l.text.len() >= 4).collect();
+    longest.sort_by(|a, b| b.rect.width().total_cmp(&a.rect.width()));
+    let scale = canvas.resolution();
+    let mut widths: Vec<f32> = longest
+        .into_iter()
+        .take(SHARPNESS_LINES)
+        .filter_map(|line| {
+            let view = canvas.view(&line.rect, scale)?;
+            let columns = view.width() as usize;
+            let grey: Vec<f32> = view.pixels().map(brightness).collect();
+            let mut gradients: Vec<f32> = grey
+                .chunks_exact(columns)
+                .flat_map(|row| row.windows(2).map(|pair| (pair[1] - pair[0]).abs()))
+                .collect();
+            if gradients.len() < 50 {
+                return None;
+            }
+            let steep = {
+                let at = gradients.len() * 98 / 100;
+                *gradients.select_nth_unstable_by(at, f32::total_cmp).1
+            };
+            let mut sorted = grey;
+            sorted.sort_by(f32::total_cmp);
+            let contrast = sorted[sorted.len() * 95 / 100] - sorted[sorted.len() * 3 / 100];
+            (steep > 1e-3).then_some(contrast / steep)
+        })
+        .collect();
+    widths.sort_by(f32::total_cmp);
+    widths.get(widths.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(pixel: impl Fn(u32, u32) -> [u8; 3]) -> Quality {
+        let view = RgbImage::from_fn(400, 252, |x, y| image::Rgb(pixel(x, y)));
+        let mut quality = Quality::default();
+        light_and_colour(&view, &mut quality);
+        quality
+    }
+
+    #[test]
+    fn colour_and_light_of_plain_cards() {
+        let blue = measured(|_, _| [150, 190, 230]);
+        assert!((blue.hue - 210.0).abs() < 1.0 && blue.saturation > 0.3, "{blue:?}");
+        let grey = measured(|_, _| [128, 128, 128]);
+        assert!(grey.saturation < 0.01 && (grey.brightness - 0.5).abs() < 0.01, "{grey:?}");
+        assert!(measured(|_, _| [20, 22, 25]).brightness < 0.1);
+    }
+
+    #[test]
+    fn a_white_spot_is_glare_but_white_plastic_is_not() {
+        let spot = measured(|x, y| if x < 100 && y < 126 { [255; 3] } else { [150, 190, 230] });
+        assert!((spot.glare - 0.125).abs() < 0.02, "{spot:?}");
+        assert_eq!(measured(|_, _| [252, 252, 253]).glare, 0.0);
+    }
+}

@@ -1,0 +1,243 @@
+//! Finds the four corners of a card: strong straight edges, combined to the quadrilateral that looks most like an
+//! ID-1 card around the text.
+
+mod edges;
+
+use image::RgbImage;
+
+use crate::geometry::distance;
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Point, Quad, Rect};
+use edges::{Edges, Side};
+
+/// Longer side of the picture in which edges are sought, in pixels.
+pub(crate) const EDGE_SIDE: f32 = 512.0;
+/// Edge candidates kept per direction.
+const CANDIDATES: usize = 14;
+/// Samples along one side when a quadrilateral is judged.
+const SAMPLES: usize = 48;
+/// The corners are round: the side's ends say nothing.
+const CORNER: f32 = 0.07;
+/// All four sides must show at least the first share of edge, and on average the second.
+const MIN_SIDE_SUPPORT: f32 = 0.3;
+const MIN_SUPPORT: f32 = 0.5;
+/// Aspect ratios further off than this factor are no card in any reasonable perspective.
+const ASPECT_TOLERANCE: f32 = 1.3;
+/// Smallest share of the picture that a card fills.
+const MIN_AREA: f32 = 0.04;
+
+/// Share of the text inside the outline against what the outline itself shows.
+const TEXT_WEIGHT: f32 = 0.35;
+/// Per line of text that the outline cuts through.
+const CUT_PENALTY: f32 = 0.1;
+
+/// Edges of one picture, to look for cards in.
+pub(crate) struct Finder {
+    edges: Edges,
+    /// In pixels.
+    area: f32,
+}
+
+/// A card's corners, starting top left for text that runs in the wanted direction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    pub(crate) quad: Quad,
+    /// How much it looks like a card around that text; only for comparison with other outlines.
+    pub(crate) score: f32,
+}
+
+impl Finder {
+    pub(crate) fn new(picture: &RgbImage) -> Self {
+        Self { edges: Edges::of(picture), area: picture.width() as f32 * picture.height() as f32 }
+    }
+
+    /// Looks for a card whose text runs along `degrees`; `text` are the lines of that direction in pixels of the picture.
+    /// With `nearby`, only edges in the surroundings of the text count, which helps against a busy background.
+    pub(crate) fn outline(&self, text: &[Quad], degrees: f32, nearby: bool) -> Option<Outline> {
+        find(&self.edges, self.area, text, degrees, nearby)
+    }
+}
+
+fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> Option<Outline> {
+    let near = Surroundings::of(if nearby { text } else { &[] }, degrees);
+    let along = edges.lines(degrees, CANDIDATES, &near);
+    let across = edges.lines(degrees + 90.0, CANDIDATES, &near);
+    let centres: Vec<Point> = text.iter().map(middle).collect();
+    let mut best: Option<Outline> = None;
+    for (i, top) in along.iter().enumerate() {
+        for bottom in &along[i + 1..] {
+            for (j, left) in across.iter().enumerate() {
+                for right in &across[j + 1..] {
+                    let Some(quad) = quad(top, bottom, left, right, degrees) else { continue };
+                    let Some(shape) = likeness(&quad, area) else { continue };
+                    let Some(support) = support(edges, &quad) else { continue };
+                    let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
+                    let share = if centres.is_empty() { 0.0 } else { inside / centres.len() as f32 };
+                    let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
+                    let score = support + shape + TEXT_WEIGHT * share - CUT_PENALTY * cut;
+                    if best.as_ref().is_none_or(|b| score > b.score) {
+                        best = Some(Outline { quad, score });
+                    }
+                }
+            }
+        }
+    }
+    let outline = best?;
+    Some(Outline { quad: edges.refine(&outline.quad), ..outline })
+}
+
+/// The part of the picture in which the card of some text must lie: the rectangle around the text, with room for a
+/// card's margins.
+struct Surroundings {
+    turn: (f32, f32),
+    bounds: Rect,
+}
+
+/// The text of a card covers at least this share of its width and height.
+const TEXT_EXTENT: f32 = 0.5;
+
+impl Surroundings {
+    fn of(text: &[Quad], degrees: f32) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let turned: Vec<Point> = text.iter().flat_map(|q| q.0).map(|p| turn(p, sin, cos)).collect();
+        let mut bounds = crate::layout::bounds(&turned);
+        let room = 1.0 / TEXT_EXTENT - 1.0;
+        // A single line says little about the height of its card.
+        let (width, height) = (bounds.width(), bounds.height().max(bounds.width() * 0.3));
+        bounds.x0 -= width * room;
+        bounds.x1 += width * room;
+        bounds.y0 -= height * room;
+        bounds.y1 += height * room;
+        Self { turn: (sin, cos), bounds }
+    }
+
+    fn contain(&self, p: Point) -> bool {
+        let p = turn(p, self.turn.0, self.turn.1);
+        let b = &self.bounds;
+        // Without text there is no rectangle, and nowhere to rule out.
+        b.x0 > b.x1 || ((b.x0..=b.x1).contains(&p.x) && (b.y0..=b.y1).contains(&p.y))
+    }
+}
+
+fn turn(p: Point, sin: f32, cos: f32) -> Point {
+    Point { x: p.x * cos + p.y * sin, y: p.y * cos - p.x * sin }
+}
+
+/// The quadrilateral between four lines, corners clockwise from the start of the upper text edge.
+fn quad(a: &Side, b: &Side, c: &Side, d: &Side, degrees: f32) -> Option<Quad> {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let u = |p: Point| turn(p, sin, cos).x;
+    let v = |p: Point| turn(p, sin, cos).y;
+    let mut corners = [a.crossing(c)?, a.crossing(d)?, b.crossing(d)?, b.crossing(c)?];
+    // a or b may be the upper one, c or d the left one.
+    if v(corners[0]) + v(corners[1]) > v(corners[2]) + v(corners[3]) {
+        corners = [corners[3], corners[2], corners[1], corners[0]];
+    }
+    if u(corners[0]) + u(corners[3]) > u(corners[1]) + u(corners[2]) {
+        corners = [corners[1], corners[0], corners[3], corners[2]];
+    }
+    Some(Quad(corners))
+}
+
+/// How much the shape is that of a card, about 0..0.5; `None` when it cannot be one.
+fn likeness(quad: &Quad, picture_area: f32) -> Option<f32> {
+    let [a, b, c, d] = quad.0;
+    let (top, bottom, left, right) = (distance(a, b), distance(d, c), distance(a, d), distance(b, c));
+    let ratio = |x: f32, y: f32| if x > y { x / y.max(1e-3) } else { y / x.max(1e-3) };
+    if ratio(top, bottom) > 1.5 || ratio(left, right) > 1.5 {
+        return None;
+    }
+    let aspect = (top + bottom) / (left + right).max(1e-3) / (CARD_WIDTH_MM / CARD_HEIGHT_MM);
+    if ratio(aspect, 1.0) > ASPECT_TOLERANCE {
+        return None;
+    }
+    let share = area(quad) / picture_area;
+    if !(MIN_AREA..1.1).contains(&share) {
+        return None;
+    }
+    let off = aspect.ln() / 0.1;
+    let skew = (top / bottom).ln().abs() + (left / right).ln().abs();
+    // Among rectangles inside one another (the photo, the header band, the card) the largest is the card.
+    Some(0.3 * (-off * off / 2.0).exp() - 0.4 * skew + 0.35 * share.sqrt())
+}
+
+pub(crate) fn area(quad: &Quad) -> f32 {
+    let q = quad.0;
+    let cross = |a: Point, b: Point| a.x * b.y - a.y * b.x;
+    (0..4).map(|i| cross(q[i], q[(i + 1) % 4])).sum::<f32>().abs() / 2.0
+}
+
+/// Mean share of the sides that shows an edge; `None` below what a card's outline must show.
+fn support(edges: &Edges, quad: &Quad) -> Option<f32> {
+    let mut sum = 0.0;
+    for i in 0..4 {
+        let side = edges.support(quad.0[i], quad.0[(i + 1) % 4], SAMPLES, CORNER);
+        if side < MIN_SIDE_SUPPORT {
+            return None;
+        }
+        sum += side;
+    }
+    (sum / 4.0 >= MIN_SUPPORT).then_some(sum / 4.0)
+}
+
+fn middle(quad: &Quad) -> Point {
+    let sum = |f: fn(&Point) -> f32| quad.0.iter().map(f).sum::<f32>() / 4.0;
+    Point { x: sum(|p| p.x), y: sum(|p| p.y) }
+}
+
+pub(crate) fn contains(quad: &Quad, p: Point) -> bool {
+    (0..4).all(|i| {
+        let (a, b) = (quad.0[i], quad.0[(i + 1) % 4]);
+        (b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x) >= 0.0
+    })
+}
+
+/// Whether a text line lies partly inside and partly outside.
+fn crosses(quad: &Quad, text: &Quad) -> bool {
+    let ends = [0, 1, 2, 3].map(|i| {
+        let (corner, centre) = (text.0[i], middle(text));
+        // A little inwards: detected boxes are drawn generously.
+        Point { x: corner.x + (centre.x - corner.x) * 0.15, y: corner.y + (centre.y - corner.y) * 0.15 }
+    });
+    let inside = ends.iter().filter(|p| contains(quad, **p)).count();
+    inside > 0 && inside < 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(corners: [(f32, f32); 4], background: u8, card: u8) -> (RgbImage, Quad) {
+        let quad = Quad(corners.map(|(x, y)| Point { x, y }));
+        let image = RgbImage::from_fn(512, 384, |x, y| {
+            let inside = contains(&quad, Point { x: x as f32 + 0.5, y: y as f32 + 0.5 });
+            let texture = ((x * 7 + y * 13) % 5) as u8;
+            image::Rgb([if inside { card } else { background } + texture; 3])
+        });
+        (image, quad)
+    }
+
+    fn worst_corner(a: &Quad, b: &Quad) -> f32 {
+        (0..4).map(|i| distance(a.0[i], b.0[i])).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn finds_a_card_in_perspective() {
+        let (image, truth) = picture([(90.0, 80.0), (420.0, 110.0), (400.0, 320.0), (80.0, 290.0)], 60, 180);
+        let found = Finder::new(&image).outline(&[], 5.0, false).unwrap();
+        assert!(worst_corner(&found.quad, &truth) < 2.5, "{:?}", found.quad);
+    }
+
+    #[test]
+    fn finds_a_card_on_its_side() {
+        let (image, truth) = picture([(330.0, 30.0), (335.0, 350.0), (135.0, 345.0), (130.0, 35.0)], 200, 90);
+        let found = Finder::new(&image).outline(&[], 90.0, false).unwrap();
+        assert!(worst_corner(&found.quad, &truth) < 2.5, "{:?}", found.quad);
+    }
+
+    #[test]
+    fn a_square_or_an_empty_table_is_no_card() {
+        let (image, _) = picture([(100.0, 80.0), (300.0, 80.0), (300.0, 280.0), (100.0, 280.0)], 60, 180);
+        assert!(Finder::new(&image).outline(&[], 0.0, false).is_none());
+        assert!(Finder::new(&RgbImage::from_pixel(512, 384, image::Rgb([90; 3]))).outline(&[], 0.0, false).is_none());
+    }
+}

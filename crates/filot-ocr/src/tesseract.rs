@@ -1,0 +1,207 @@
+//! Reads with the system's Tesseract program: slower and weaker on cards than the native reader, but independent of it.
+
+mod tsv;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use image::{GrayImage, RgbImage};
+
+use crate::canvas::{Canvas, Pyramid};
+use crate::child::{self, Allowance, ChildError};
+use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
+use crate::geometry::Homography;
+use crate::image::Photo;
+use crate::page::{Framing, Line, Page, Quality, Rect};
+
+/// Language data the cards need, in the order Tesseract is given them.
+const LANGUAGES: [&str; 2] = ["ind", "eng"];
+/// How to get program and languages, for messages.
+const INSTALL: &str = "apt-get install tesseract-ocr tesseract-ocr-ind tesseract-ocr-eng";
+/// Width in pixels at which a rectified card is read; its smallest print is then about 35 pixels tall.
+const CARD_PIXELS: f32 = 1_400.0;
+/// Longer side in pixels at which a photo without a found card is read.
+const PHOTO_PIXELS: f32 = 2_000.0;
+/// Height of one line in pixels for the second reading.
+const LINE_PIXELS: f32 = 48.0;
+/// Far more than the table of a page full of words.
+const MAX_TABLE: usize = 4 << 20;
+
+/// The program, its languages and how long it may take.
+#[derive(Clone, Debug)]
+pub struct TesseractEngine {
+    program: PathBuf,
+    limit: Duration,
+    version: String,
+}
+
+/// What a picture is taken for (Tesseract's `--psm`).
+#[derive(Clone, Copy)]
+enum Layout {
+    /// Text in no particular order.
+    Sparse,
+    SingleLine,
+}
+
+impl TesseractEngine {
+    /// Checks that the program and its language data are there. `limit` is for one run of the program.
+    ///
+    /// # Errors
+    /// `Unavailable`, with the command that installs what is missing.
+    pub fn find(program: impl Into<PathBuf>, limit: Duration) -> Result<Self, Error> {
+        let program = program.into();
+        let ask = |argument: &str| {
+            let mut command = Command::new(&program);
+            command.arg(argument);
+            child::run(command, &[], Allowance { time: Duration::from_secs(10), output: 1 << 16 })
+                .map(|output| String::from_utf8_lossy(&output).into_owned())
+                .map_err(|error| Error::Unavailable(format!("Tesseract is not usable ({error}); {INSTALL}")))
+        };
+        let languages = ask("--list-langs")?;
+        let missing: Vec<_> =
+            LANGUAGES.into_iter().filter(|wanted| !languages.lines().any(|line| line == *wanted)).collect();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return Err(Error::Unavailable(format!(
+                "Tesseract lacks the language data {missing}; {INSTALL}"
+            )));
+        }
+        let version = ask("--version")?.lines().next().unwrap_or_default().replace("tesseract ", "");
+        Ok(Self { program, limit, version })
+    }
+
+    /// Version of the program, such as `5.3.0`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn run(&self, picture: &RgbImage, layout: Layout, alphabet: Alphabet) -> Result<Vec<tsv::Word>, Error> {
+        let mut command = Command::new(&self.program);
+        command.args(["stdin", "stdout", "-l", &LANGUAGES.join("+"), "--dpi", "300"]);
+        command.args([
+            "--psm",
+            match layout {
+                Layout::Sparse => "11",
+                Layout::SingleLine => "7",
+            },
+        ]);
+        if let Some(characters) = whitelist(alphabet) {
+            command.args(["-c", &format!("tessedit_char_whitelist={characters}")]);
+        }
+        command.arg("tsv");
+        // Its threads fight over one picture and make it five times slower.
+        command.env("OMP_THREAD_LIMIT", "1");
+        let allowance = Allowance { time: self.limit, output: MAX_TABLE };
+        let output = child::run(command, &pgm(picture), allowance).map_err(|error| match error {
+            ChildError::Start(_) => {
+                Error::Unavailable(format!("Tesseract is not usable ({error}); {INSTALL}"))
+            }
+            ChildError::TimedOut(limit) => Error::TimedOut(limit.as_secs()),
+            ChildError::TooMuchOutput(_) | ChildError::Failed(_) => Error::Failed(error.to_string()),
+        })?;
+        Ok(tsv::words(&String::from_utf8_lossy(&output)))
+    }
+
+    /// Reads the whole canvas.
+    fn read_canvas(&self, canvas: &Canvas) -> Result<Vec<Line>, Error> {
+        let whole = Rect { x0: 0.0, y0: 0.0, x1: canvas.frame.width, y1: canvas.frame.height };
+        let scale = match canvas.frame.framing {
+            Framing::Card => CARD_PIXELS / whole.width(),
+            Framing::Text => (PHOTO_PIXELS / whole.width().max(whole.height())).min(canvas.resolution()),
+        };
+        let Some(picture) = canvas.view(&whole, scale) else { return Ok(Vec::new()) };
+        let words = self.run(&picture, Layout::Sparse, Alphabet::Any)?;
+        Ok(tsv::lines(words, 1.0 / scale, &whole))
+    }
+}
+
+impl OcrEngine for TesseractEngine {
+    fn name(&self) -> &str {
+        "tesseract"
+    }
+
+    fn read(&self, photo: &Photo) -> Result<Reading, Error> {
+        let start = Instant::now();
+        let mut canvas = whole_photo(photo);
+        let mut timing = Timing { find: start.elapsed().as_secs_f32() * 1000.0, ..Timing::default() };
+
+        let start = Instant::now();
+        let mut lines = self.read_canvas(&canvas)?;
+        // It does not see for itself that a picture stands on its head or lies on its side.
+        for quarter_turns in [1, 3, 2] {
+            if certainty(&lines) >= ENOUGH {
+                break;
+            }
+            let turned = whole_photo_turned(photo, quarter_turns);
+            let found = self.read_canvas(&turned)?;
+            if certainty(&found) > certainty(&lines) {
+                (canvas, lines) = (turned, found);
+            }
+        }
+        timing.recognize = start.elapsed().as_secs_f32() * 1000.0;
+        lines.sort_by(|a, b| a.rect.y0.total_cmp(&b.rect.y0).then(a.rect.x0.total_cmp(&b.rect.x0)));
+        let page = Page { frame: canvas.frame.clone(), lines, quality: Quality::default() };
+        Ok(Reading { page, canvas, timing })
+    }
+
+    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
+        regions
+            .iter()
+            .map(|region| {
+                let scale = LINE_PIXELS / region.rect.height().max(f32::EPSILON);
+                let Some(picture) = reading.canvas.view(&region.rect, scale) else { return Ok(None) };
+                let words = self.run(&picture, Layout::SingleLine, region.alphabet)?;
+                Ok(tsv::one_line(words, 1.0 / scale, &region.rect))
+            })
+            .collect()
+    }
+}
+
+/// Characters times confidence from which a picture is taken to be read the right way up.
+const ENOUGH: f32 = 60.0;
+
+fn certainty(lines: &[Line]) -> f32 {
+    lines.iter().map(|line| line.confidence * line.confidence * line.text.len() as f32).sum()
+}
+
+fn whole_photo(photo: &Photo) -> Canvas {
+    whole_photo_turned(photo, 0)
+}
+
+/// The photo as a frame, turned clockwise by quarter turns.
+fn whole_photo_turned(photo: &Photo, quarter_turns: u8) -> Canvas {
+    let (w, h) = (photo.pixels.width() as f32, photo.pixels.height() as f32);
+    let (width, height) = if quarter_turns % 2 == 1 { (h, w) } else { (w, h) };
+    // Where the turned frame's origin lies in the photo.
+    let (x, y) = match quarter_turns {
+        1 => (0.0, h),
+        2 => (w, h),
+        3 => (w, 0.0),
+        _ => (0.0, 0.0),
+    };
+    let to_base = Homography::rotation(-90.0 * f64::from(quarter_turns), f64::from(x), f64::from(y));
+    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+    Canvas::new(pyramid, Framing::Text, width, height, to_base, photo.reduction)
+}
+
+/// Binary grey map: the simplest format Tesseract's library takes on standard input.
+fn pgm(picture: &RgbImage) -> Vec<u8> {
+    let grey: GrayImage = image::imageops::grayscale(picture);
+    let mut bytes = Vec::with_capacity(grey.as_raw().len() + 32);
+    // Writing to a vector cannot fail.
+    let _ = write!(bytes, "P5\n{} {}\n255\n", grey.width(), grey.height());
+    bytes.extend_from_slice(grey.as_raw());
+    bytes
+}
+
+fn whitelist(alphabet: Alphabet) -> Option<&'static str> {
+    match alphabet {
+        Alphabet::Any => None,
+        Alphabet::Digits => Some("0123456789"),
+        Alphabet::Numeric => Some("0123456789-/. "),
+        Alphabet::Letters => Some("ABCDEFGHIJKLMNOPQRSTUVWXYZ'.,-/ "),
+    }
+}

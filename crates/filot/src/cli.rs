@@ -1,0 +1,196 @@
+//! The command line.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use filot_cards::kind::DeclaredType;
+use jiff::civil::Date;
+
+use crate::clock::Clock;
+use crate::config::{Config, Engine, Runtime};
+use crate::reader::Reader;
+use crate::scan::{self, Order, OutputFormat};
+use crate::{doctor, pdf, sample};
+
+/// At least one card goes to a person.
+pub const EXIT_REVIEW: u8 = 1;
+/// At least one card is rejected.
+pub const EXIT_REJECTED: u8 = 2;
+/// The command line or the settings are wrong (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+/// At least one file cannot be read (`EX_DATAERR`).
+pub const EXIT_UNREADABLE: u8 = 65;
+/// The reader cannot work (`EX_UNAVAILABLE`).
+pub const EXIT_UNAVAILABLE: u8 = 69;
+/// Results cannot be written (`EX_IOERR`).
+pub const EXIT_OUTPUT: u8 = 74;
+
+/// Reads and verifies Indonesian identity documents (KTP, NPWP).
+#[derive(Debug, Parser)]
+#[command(name = "filot", version, disable_help_subcommand = true, max_term_width = 110)]
+pub struct Cli {
+    /// Settings; those it lacks keep their defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Pretend it is this day (YYYY-MM-DD), for repeatable runs
+    #[arg(long, global = true, hide = true, value_name = "DAY")]
+    today: Option<Date>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Scan(ScanArgs),
+    Sample(SampleArgs),
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// The child process of `pdf`
+    #[command(name = pdf::SUBCOMMAND, hide = true)]
+    DrawPdfPage {
+        memory: u64,
+        cpu_seconds: u64,
+    },
+}
+
+/// Read cards from photos, scans and PDF files
+///
+/// Exit status: 0 all approved, 1 some need a person, 2 some rejected, 64 wrong usage, 65 some files cannot be read,
+/// 69 the reader cannot work, 74 results cannot be written.
+#[derive(Debug, clap::Args)]
+struct ScanArgs {
+    /// Pictures (JPEG, PNG, WebP, PDF), folders of them, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// What the pictures are said to show
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Declared::Auto)]
+    declared: Declared,
+    /// How to write results [default: table on a terminal, else json for one file and ndjson for more]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<OutputFormat>,
+    /// Files to read at a time [default: one to a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Which reader
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<Engine>,
+    /// What the networks run on
+    #[arg(long, value_enum, value_name = "RUNTIME")]
+    runtime: Option<Runtime>,
+    /// Write each picture to DIR with what was found drawn on it
+    #[arg(long, value_name = "DIR")]
+    annotate: Option<PathBuf>,
+    /// Results only: no progress, no summary, no notes
+    #[arg(short, long)]
+    quiet: bool,
+    /// No colours (also: the environment variable NO_COLOR)
+    #[arg(long)]
+    no_color: bool,
+}
+
+/// Write pictures of invented cards, with what is on them in truth.jsonl
+#[derive(Debug, clap::Args)]
+struct SampleArgs {
+    /// How many
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    count: u64,
+    /// The same seed gives the same pictures
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// Folder to write to
+    #[arg(long, default_value = "samples", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Check that everything FiLot needs is there, and say how to mend what is not
+#[derive(Debug, clap::Args)]
+struct DoctorArgs {
+    /// Write the checks as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Declared {
+    Ktp,
+    Npwp,
+    /// Find out
+    Auto,
+}
+
+impl From<Declared> for DeclaredType {
+    fn from(declared: Declared) -> Self {
+        match declared {
+            Declared::Ktp => Self::Ktp,
+            Declared::Npwp => Self::Npwp,
+            Declared::Auto => Self::Auto,
+        }
+    }
+}
+
+impl Cli {
+    /// Does what the command line says and returns the exit status.
+    pub fn run(self) -> u8 {
+        if let Command::DrawPdfPage { memory, cpu_seconds } = self.command {
+            return pdf::draw_page_as_child(memory, cpu_seconds);
+        }
+        let config = match Config::load(self.config.as_deref()) {
+            Ok(config) => config,
+            Err(problems) => return complain(EXIT_USAGE, &problems),
+        };
+        let clock = self.today.map_or_else(Clock::default, Clock::fixed);
+        match self.command {
+            Command::Scan(args) => run_scan(args, config, clock),
+            Command::Sample(args) => {
+                match sample::write(&args.out, args.seed, args.count, scan::default_jobs()) {
+                    Ok(()) => 0,
+                    Err(error) => complain(EXIT_OUTPUT, &format!("{error:#}")),
+                }
+            }
+            Command::Doctor(args) => doctor::run(&config, args.json),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "filot", &mut io::stdout());
+                0
+            }
+            Command::DrawPdfPage { .. } => EXIT_USAGE,
+        }
+    }
+}
+
+fn run_scan(args: ScanArgs, mut config: Config, clock: Clock) -> u8 {
+    config.reader.engine = args.engine.unwrap_or(config.reader.engine);
+    config.reader.runtime = args.runtime.unwrap_or(config.reader.runtime);
+    let jobs = args.jobs.map_or_else(scan::default_jobs, usize::from);
+    let reader = match Reader::load(&config, jobs) {
+        Ok(reader) => reader,
+        Err(error) => return complain(EXIT_UNAVAILABLE, &error),
+    };
+    if !args.quiet {
+        reader.notes.iter().for_each(|note| tell(note));
+    }
+    let order = Order {
+        paths: args.paths,
+        declared: args.declared.into(),
+        format: args.format,
+        jobs,
+        annotate: args.annotate,
+        quiet: args.quiet,
+        colour: !args.no_color && !config.no_color && io::IsTerminal::is_terminal(&io::stdout()),
+        today: clock.today(),
+    };
+    scan::run(&reader, &order).unwrap_or_else(|error| complain(EXIT_OUTPUT, &format!("{error:#}")))
+}
+
+fn complain(status: u8, error: &dyn std::fmt::Display) -> u8 {
+    tell(&error.to_string());
+    status
+}
+
+/// A line on the error output. With nobody there to read it, there is nobody to tell that either.
+fn tell(text: &str) {
+    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("filot: {text}\n"));
+}

@@ -1,0 +1,173 @@
+//! The reader that the settings ask for: files to photos, photos to text.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use filot_cards::assess::{self, Assessment, read_card};
+use filot_cards::decide::Policy;
+use filot_cards::kind::DeclaredType;
+use filot_ocr::engine::{self, OcrEngine, Timing};
+use filot_ocr::image::{Format, ImageError, Limits, Photo};
+use filot_ocr::models::Models;
+use filot_ocr::native::NativeEngine;
+use filot_ocr::page::Frame;
+use filot_ocr::tesseract::TesseractEngine;
+use jiff::civil::Date;
+
+use crate::config::{Config, Engine, Runtime};
+use crate::models::{ModelError, ModelFolder};
+use crate::pdf::PdfRenderer;
+
+/// Everything it takes to turn a file into an assessment. Shared by all threads.
+pub struct Reader {
+    engine: Arc<dyn OcrEngine>,
+    pdf: PdfRenderer,
+    limits: Limits,
+    policy: Policy,
+    /// What somebody should know, such as that the slower runtime is in use.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no reader.
+#[derive(Debug, thiserror::Error)]
+pub enum ReaderError {
+    #[error(transparent)]
+    Models(#[from] ModelError),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error(
+        "the ONNX Runtime library is asked for (reader.runtime = \"ort\") but not there; `make models` fetches it"
+    )]
+    NoLibrary,
+}
+
+/// Why one file has no assessment.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+}
+
+impl FileError {
+    /// The name of this error for programs. Never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Image(error) => error.code(),
+            Self::Engine(engine::Error::Unavailable(_)) => "reader_unavailable",
+            Self::Engine(engine::Error::Failed(_)) => "reader_failed",
+            Self::Engine(engine::Error::TimedOut(_)) => "reader_timeout",
+        }
+    }
+
+    /// Whether the file is to blame, rather than the reader.
+    pub fn is_files_fault(&self) -> bool {
+        matches!(self, Self::Image(_))
+    }
+}
+
+/// A file that was read and judged.
+pub struct Read {
+    pub assessment: Assessment,
+    pub photo: Photo,
+    pub frame: Frame,
+    pub timing: Timing,
+    /// From the first byte decoded to the decision.
+    pub took: Duration,
+}
+
+impl Reader {
+    /// Loads what the settings ask for, ready for `threads` files at a time.
+    ///
+    /// # Errors
+    /// When the reader cannot work at all; the text says how to mend that.
+    pub fn load(config: &Config, threads: usize) -> Result<Self, ReaderError> {
+        let mut notes = Vec::new();
+        let engine: Arc<dyn OcrEngine> = match config.reader.engine {
+            Engine::Native => Arc::new(native(config, threads, &mut notes)?),
+            Engine::Tesseract => {
+                let settings = &config.reader;
+                Arc::new(TesseractEngine::find(&settings.tesseract, settings.tesseract_time_limit())?)
+            }
+        };
+        Ok(Self::with_engine(config, engine, notes))
+    }
+
+    fn with_engine(config: &Config, engine: Arc<dyn OcrEngine>, notes: Vec<String>) -> Self {
+        let pdf = Self::pdf_renderer(config);
+        Self { engine, pdf, limits: config.limits.clone(), policy: config.policy, notes }
+    }
+
+    /// What draws PDF pages.
+    pub(crate) fn pdf_renderer(config: &Config) -> PdfRenderer {
+        // Without a path to itself the program cannot start its child; then PDFs fail and the rest works.
+        let program = std::env::current_exe().unwrap_or_else(|_| "filot".into());
+        PdfRenderer::new(
+            program,
+            Duration::from_secs(config.pdf.time_limit_s),
+            Duration::from_secs(config.pdf.cpu_limit_s),
+            config.pdf.memory_mb << 20,
+        )
+    }
+
+    /// Name of the engine, as results show it.
+    pub fn engine_name(&self) -> &str {
+        self.engine.name()
+    }
+
+    /// Largest file that is worth loading.
+    pub fn max_bytes(&self) -> usize {
+        self.limits.bytes
+    }
+
+    /// Decodes a file of any accepted format.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn decode(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
+        match Format::of(bytes)? {
+            Format::Pdf => self.pdf.first_page(bytes, &self.limits),
+            Format::Jpeg | Format::Png | Format::WebP => Photo::decode(bytes, &self.limits),
+        }
+    }
+
+    /// Reads and judges one file. CPU-bound; one call per thread.
+    ///
+    /// # Errors
+    /// When the file cannot be decoded or the engine fails.
+    pub fn read(&self, bytes: &[u8], declared: DeclaredType, today: Date) -> Result<Read, FileError> {
+        let start = Instant::now();
+        let photo = self.decode(bytes)?;
+        let decode = start.elapsed();
+        let assess::Reading { assessment, timing, frame, .. } =
+            read_card(&*self.engine, &photo, declared, &self.policy, today)?;
+        let timing = Timing { decode: decode.as_secs_f32() * 1000.0, ..timing };
+        Ok(Read { assessment, photo, frame, timing, took: start.elapsed() })
+    }
+}
+
+/// Loads the networks on the runtime that the settings ask for.
+fn native(config: &Config, threads: usize, notes: &mut Vec<String>) -> Result<NativeEngine, ReaderError> {
+    let folder = ModelFolder::find(&config.reader)?;
+    folder.verify()?;
+    let models = Models::from_dir(&folder.path)?;
+    let load = |library: Option<&Path>| NativeEngine::load(&models, library, threads);
+    let library = folder.library(&config.reader);
+    match (config.reader.runtime, library) {
+        (Runtime::Rten, _) => Ok(load(None)?),
+        (Runtime::Ort, None) => Err(ReaderError::NoLibrary),
+        (Runtime::Ort, Some(library)) => Ok(load(Some(&library))?),
+        (Runtime::Auto, None) => {
+            notes.push(
+                "no ONNX Runtime library: reading with the slower built-in runtime (`filot doctor`)".into(),
+            );
+            Ok(load(None)?)
+        }
+        (Runtime::Auto, Some(library)) => load(Some(&library)).or_else(|error| {
+            notes.push(format!("{error}: reading with the slower built-in runtime (`filot doctor`)"));
+            Ok(load(None)?)
+        }),
+    }
+}
