@@ -135,7 +135,10 @@ impl Config {
     }
 
     /// Settings from a file's text and an environment.
-    fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut settings: Table = DEFAULTS.parse().expect("filot.toml is compiled in and tested");
         match text.parse::<Table>() {
