@@ -258,7 +258,6 @@ fn s3(config: &Service) -> object_store::Result<AmazonS3> {
     };
     AmazonS3Builder::new()
         .with_endpoint(endpoint.trim_end_matches('/'))
-        .with_allow_http(endpoint.starts_with("http://"))
         .with_virtual_hosted_style_request(false)
         .with_region(&storage.region)
         .with_bucket_name(storage.bucket.as_deref().unwrap_or_default())
@@ -266,6 +265,7 @@ fn s3(config: &Service) -> object_store::Result<AmazonS3> {
         .with_secret_access_key(exposed(&storage.secret_access_key).unwrap_or_default())
         .with_client_options(
             ClientOptions::new()
+                .with_allow_http(endpoint.starts_with("http://"))
                 .with_connect_timeout(Duration::from_secs(3))
                 .with_timeout(Duration::from_secs(10)),
         )

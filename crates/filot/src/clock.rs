@@ -18,6 +18,8 @@ enum Source {
     Day(Date),
     /// Milliseconds since 1970, moved by hand.
     Hand(&'static AtomicI64),
+    /// Wrong by so many milliseconds.
+    Skewed(i64),
 }
 
 impl Clock {
@@ -32,11 +34,17 @@ impl Clock {
         Self(Source::Hand(Box::leak(Box::new(AtomicI64::new(at.as_millisecond())))))
     }
 
+    /// A clock that goes, but wrong: what a badly kept machine has.
+    pub fn skewed(by: SignedDuration) -> Self {
+        Self(Source::Skewed(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// Now, in whole milliseconds: what every database keeps without loss.
     pub fn now(&self) -> Timestamp {
         let millis = match self.0 {
             Source::System | Source::Day(_) => Timestamp::now().as_millisecond(),
             Source::Hand(at) => at.load(Ordering::SeqCst),
+            Source::Skewed(by) => Timestamp::now().as_millisecond().saturating_add(by),
         };
         Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
@@ -45,7 +53,7 @@ impl Clock {
     pub fn today(&self) -> Date {
         match self.0 {
             Source::Day(day) => day,
-            Source::System | Source::Hand(_) => Offset::constant(7).to_datetime(self.now()).date(),
+            Source::System | Source::Hand(_) | Source::Skewed(_) => Offset::constant(7).to_datetime(self.now()).date(),
         }
     }
 

@@ -54,6 +54,7 @@ impl Changes {
             verification_status: document.verification,
             generation: document.generation,
         };
+        crate::failpoint::hit("changes.before_announce");
         if let Err(error) = self.queue.announce(&change).await {
             tracing::debug!(%error, "a change was not announced");
         }

@@ -102,6 +102,7 @@ pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
     metrics::counter!("filot_documents_received_total", "type" => document.card_type.as_str()).increment(1);
     info!(document = %id, bytes = byte_size, "document received");
     dispatch(app, lane, id).await;
+    crate::failpoint::hit("intake.after_dispatch");
     Ok(document)
 }
 

@@ -59,6 +59,7 @@ impl Worker {
                 worker.rest(&mut signals, &stop).await;
                 continue;
             }
+            crate::failpoint::hit("worker.after_claim");
             let mut permits = vec![first];
             while permits.len() < leases.len() {
                 let Ok(permit) = Arc::clone(&free).acquire_owned().await else { break };

@@ -103,20 +103,25 @@ impl Queue for TableQueue {
             "WITH due AS MATERIALIZED (SELECT document_id {due} ORDER BY run_at LIMIT $2 {{skip}}) \
              UPDATE jobs SET state = 'leased', token = {{greatest}}(token + 1, {{now}}), \
              lease_until = {{now}} + $3, owner = $4, attempts = attempts + 1 \
-             WHERE document_id IN (SELECT document_id FROM due) RETURNING document_id, token, attempts"
+             WHERE document_id IN (SELECT document_id FROM due) RETURNING document_id, token, attempts, run_at"
         ));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values: Vec<Value> = vec![lane.as_str().into(), limit.into(), micros(lease).into(), owner.into()];
         let rows = self.store.execute_returning(&sql, values).await?;
-        let read = |row: &sea_orm::QueryResult| -> std::result::Result<Lease, sea_orm::DbErr> {
-            Ok(Lease {
+        let read = |row: &sea_orm::QueryResult| -> std::result::Result<(i64, Lease), sea_orm::DbErr> {
+            let lease = Lease {
                 id: DocumentId(row.try_get::<Uuid>("", "document_id")?),
                 lane,
                 token: row.try_get("", "token")?,
                 attempt: row.try_get::<i32>("", "attempts")?.unsigned_abs(),
-            })
+            };
+            Ok((row.try_get("", "run_at")?, lease))
         };
-        Ok(rows.iter().map(read).collect::<std::result::Result<_, _>>().map_err(crate::store::Error::from)?)
+        let leases: std::result::Result<Vec<_>, _> = rows.iter().map(read).collect();
+        let mut leases = leases.map_err(crate::store::Error::from)?;
+        // RETURNING promises no order.
+        leases.sort_by_key(|(run_at, _)| *run_at);
+        Ok(leases.into_iter().map(|(_, lease)| lease).collect())
     }
 
     async fn extend(&self, lease: &Lease, by: Duration) -> Result<bool> {

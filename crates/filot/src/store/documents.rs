@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::audit::Actor;
@@ -76,6 +76,7 @@ impl Store {
         }
         crate::failpoint::hit("store.create.before_commit");
         tx.commit().await?;
+        crate::failpoint::hit("store.create.after_commit");
         row.try_into()
     }
 
@@ -163,18 +164,25 @@ impl Store {
     }
 
     /// Documents that nobody seems to be reading: waiting since before `waiting_since`, or under a reader that has not
-    /// been heard of since its lease ended. Oldest first.
+    /// been heard of since its lease ended. Oldest first. With `in_database` only those without a job in this database.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn unattended(&self, waiting_since: Timestamp, limit: u64) -> Result<Vec<(DocumentId, Lane)>> {
+    pub async fn unattended(
+        &self,
+        waiting_since: Timestamp,
+        in_database: bool,
+        limit: u64,
+    ) -> Result<Vec<(DocumentId, Lane)>> {
         use documents::Column::{Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt};
         let waiting = Status.eq("pending").and(UpdatedAt.lt(to_utc(waiting_since)));
         let abandoned = Status.eq("processing").and(LeaseUntil.lt(self.now()));
+        let jobless = Expr::cust("NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.document_id = documents.id)");
         let rows: Vec<(uuid::Uuid, String)> = documents::Entity::find()
             .select_only()
             .columns([Id, LaneColumn])
             .filter(waiting.or(abandoned))
+            .apply_if(in_database.then_some(jobless), |query, jobless| query.filter(jobless))
             .order_by_asc(UpdatedAt)
             .limit(limit)
             .into_tuple()

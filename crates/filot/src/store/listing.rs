@@ -159,7 +159,7 @@ mod tests {
         let cursor =
             Cursor { created_at: "2026-11-23T02:00:00.123Z".parse().unwrap(), id: DocumentId::new() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), "%%%", &"_".repeat(32)] {
+        for text in ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), "%%%"] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
     }

@@ -55,6 +55,7 @@ impl Store {
         let change = documents::ActiveModel { lease_until: Set(self.lease_end(lease)), ..Default::default() };
         match self.advance(&tx, &row, Command::Begin { token, max_attempts }, change).await {
             Ok(next) => {
+                crate::failpoint::hit("store.begin.before_commit");
                 tx.commit().await?;
                 Ok(Begun::Read(Box::new(next.try_into()?)))
             }
@@ -148,7 +149,10 @@ impl Store {
         let row = self.hold(&tx, id).await?;
         let change = documents::ActiveModel { lease_until: Set(None), ..Default::default() };
         self.advance(&tx, &row, command, change).await?;
-        tx.commit().await
+        crate::failpoint::hit("store.retry.before_commit");
+        tx.commit().await?;
+        crate::failpoint::hit("store.retry.after_commit");
+        Ok(())
     }
 
     async fn fail(&self, tx: Write, row: documents::Model, command: Command, code: &str) -> Result<Document> {
@@ -163,6 +167,7 @@ impl Store {
         self.emit(&tx, &next, EventKind::Failed, Some(next.generation)).await?;
         crate::failpoint::hit("store.failure.before_commit");
         tx.commit().await?;
+        crate::failpoint::hit("store.failure.after_commit");
         next.try_into()
     }
 

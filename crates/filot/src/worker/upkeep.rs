@@ -64,14 +64,16 @@ pub async fn upkeep_once(app: &App) {
             Err(error) => warn!(%error, "cannot look after the GPU lane"),
         }
     }
+    crate::failpoint::hit("upkeep.after_reap");
     dispatch_unattended(app).await;
+    crate::failpoint::hit("upkeep.before_effects");
     carry_out_effects(app).await;
 }
 
 /// Queues documents again whose job is lost. For most there is still one, and nothing happens.
 async fn dispatch_unattended(app: &App) {
     let since = app.clock.now() - WAITING;
-    let unattended = match app.store.unattended(since, BATCH).await {
+    let unattended = match app.store.unattended(since, app.queue.in_database(), BATCH).await {
         Ok(unattended) => unattended,
         Err(error) => return warn!(%error, "cannot look for documents without a job"),
     };
@@ -106,9 +108,11 @@ async fn carry_out_effects(app: &App) {
         // The open review is all that the console needs.
         let escalations = app.store.claim_effects(EffectKind::Escalate, 200, EFFECT_LEASE).await;
         for effect in escalations.unwrap_or_default() {
+            crate::failpoint::hit("upkeep.before_effect_done");
             if let Err(error) = app.store.effect_done(effect.id).await {
                 warn!(%error, "an effect was not settled and comes again");
             }
+            crate::failpoint::hit("upkeep.after_effect_done");
         }
     }
 }

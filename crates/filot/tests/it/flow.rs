@@ -46,7 +46,8 @@ async fn an_upload_ends_in_a_verdict(deployment: Deployment) {
     let done = it.finished(stored.id).await;
     assert_eq!((done.status, done.verification), (Status::Completed, Verification::AutoApproved));
     assert_eq!((done.score, done.decision.as_deref()), (Some(95), Some("auto_approve")));
-    assert_eq!(done.result.unwrap().get(), r#"{"number":7}"#);
+    let result: serde_json::Value = serde_json::from_str(done.result.unwrap().get()).unwrap();
+    assert_eq!(result, serde_json::json!({ "number": 7 }));
     assert_eq!(it.app.blobs.get(&done.blob_key).await.unwrap(), card(7, Script::Approve, 0));
     let events = it.app.store.events_after(0, 10).await.unwrap();
     assert_eq!(events.len(), 1);
