@@ -4,11 +4,13 @@
 //! on S3 they are presigned there; for the folder FiLot signs them itself, bound to document, user and time.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -77,6 +79,7 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// Only S3 signs links itself.
     s3: Option<Arc<AmazonS3>>,
+    folder: Option<PathBuf>,
     keys: Keys,
     clock: Clock,
     public_url: String,
@@ -92,16 +95,16 @@ impl Blobs {
         if config.storage.endpoint.is_none() {
             let folder = config.server.data_dir.join("files");
             std::fs::create_dir_all(&folder).map_err(Error::Folder)?;
-            return Self::folder(&folder, keys, clock, public_url);
+            return Self::in_folder(folder, keys, clock, public_url);
         }
         let s3 = Arc::new(s3(config).map_err(Error::Setup)?);
-        Ok(Self { store: Arc::<AmazonS3>::clone(&s3), s3: Some(s3), keys, clock, public_url })
+        Ok(Self { store: Arc::<AmazonS3>::clone(&s3), s3: Some(s3), folder: None, keys, clock, public_url })
     }
 
-    fn folder(folder: &Path, keys: Keys, clock: Clock, public_url: String) -> Result<Self, Error> {
+    fn in_folder(folder: PathBuf, keys: Keys, clock: Clock, public_url: String) -> Result<Self, Error> {
         // An acknowledged upload survives a power cut, hence the syncing.
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(Error::Setup)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), s3: None, keys, clock, public_url })
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(Error::Setup)?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), s3: None, folder: Some(folder), keys, clock, public_url })
     }
 
     /// `directory` or `s3`, for health and logs.
@@ -154,28 +157,26 @@ impl Blobs {
         }
     }
 
-    /// Keys of files last changed before `before`, at most `limit`, from behind `after`.
+    /// Keys of files last changed before `before`, in no order.
+    pub fn older_than(&self, before: Timestamp) -> BoxStream<'static, Result<String, Error>> {
+        let before = before.as_millisecond();
+        self.store
+            .list(None)
+            .try_filter(move |file| std::future::ready(file.last_modified.timestamp_millis() < before))
+            .map_ok(|file| file.location.to_string())
+            .map_err(Error::from)
+            .boxed()
+    }
+
+    /// Erases what interrupted uploads left in the folder under working names, if last changed before `before`. S3 has
+    /// no such thing. How many.
     ///
     /// # Errors
-    /// `Unavailable`.
-    pub async fn older_than(
-        &self,
-        before: Timestamp,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, Error> {
-        let files = match after {
-            Some(after) => self.store.list_with_offset(None, &Key::from(after)),
-            None => self.store.list(None),
-        };
-        let before = before.as_millisecond();
-        let keys = files
-            .try_filter(|file| std::future::ready(file.last_modified.timestamp_millis() < before))
-            .map_ok(|file| file.location.to_string())
-            .take(limit)
-            .try_collect()
-            .await?;
-        Ok(keys)
+    /// When one cannot be erased.
+    pub async fn erase_fragments(&self, before: Timestamp) -> Result<usize, Error> {
+        let Some(folder) = self.folder.clone() else { return Ok(0) };
+        let erased = tokio::task::spawn_blocking(move || erase_fragments(&folder, before));
+        erased.await.unwrap_or(Ok(0)).map_err(Error::Folder)
     }
 
     /// Whether the store answers. Bounded by the caller.
@@ -231,6 +232,23 @@ impl Blobs {
         }
         if query.expires <= self.clock.now().as_second() { Err(LinkError::Expired) } else { Ok(()) }
     }
+}
+
+/// `object_store` writes a file under its name, `#` and a number, and renames it when it is complete.
+fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
+    let before = SystemTime::from(before);
+    let mut erased = 0;
+    for entry in walkdir::WalkDir::new(folder).min_depth(1) {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        let number = name.rsplit_once('#').map_or("", |(_, number)| number);
+        let is_fragment = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        if is_fragment && entry.file_type().is_file() && entry.metadata()?.modified()? < before {
+            std::fs::remove_file(entry.path())?;
+            erased += 1;
+        }
+    }
+    Ok(erased)
 }
 
 /// The name under which a browser saves the file.

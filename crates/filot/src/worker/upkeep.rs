@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -132,11 +133,9 @@ pub async fn sweep_files(app: &App, age: Duration) -> Result<Swept, String> {
     let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
     let before = app.clock.now().saturating_sub(age).map_err(|error| error.to_string())?;
     let mut swept = Swept::default();
-    let mut after: Option<String> = None;
-    loop {
-        let keys = app.blobs.older_than(before, after.as_deref(), SWEEP_STEP).await;
-        let keys = keys.map_err(|error| error.to_string())?;
-        let Some(last) = keys.last().cloned() else { break };
+    let mut files = app.blobs.older_than(before).ready_chunks(SWEEP_STEP);
+    while let Some(keys) = files.next().await {
+        let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let known: HashSet<String> =
             app.store.known_blobs(keys.clone()).await.map_err(|error| error.to_string())?;
         for key in keys.iter().filter(|key| !known.contains(*key)) {
@@ -144,11 +143,9 @@ pub async fn sweep_files(app: &App, age: Duration) -> Result<Swept, String> {
             swept.erased += 1;
         }
         swept.seen += keys.len();
-        if keys.len() < SWEEP_STEP {
-            break;
-        }
-        after = Some(last);
     }
+    let fragments = app.blobs.erase_fragments(before).await.map_err(|error| error.to_string())?;
+    swept.erased += fragments;
     if swept.erased > 0 {
         info!(erased = swept.erased, "files without a document erased");
     }

@@ -7,6 +7,7 @@ use filot::app::App;
 use filot::blobs::{Error, LinkError, LinkQuery};
 use filot::clock::Clock;
 use filot::document::{Document, UserId};
+use futures_util::TryStreamExt;
 use jiff::SignedDuration;
 use url::Url;
 
@@ -41,7 +42,7 @@ macro_rules! contract {
 contract! {
     what_is_put_in_comes_out
     erasing_may_run_twice
-    old_files_are_listed_page_by_page
+    old_files_are_listed
 }
 
 async fn what_is_put_in_comes_out(app: &App) {
@@ -61,7 +62,7 @@ async fn erasing_may_run_twice(app: &App) {
     app.blobs.erase("user/KTP_1.png").await.unwrap();
 }
 
-async fn old_files_are_listed_page_by_page(app: &App) {
+async fn old_files_are_listed(app: &App) {
     let mut keys: Vec<String> = (0..12).map(|n| format!("user{}/KTP_{n:02}.png", n % 3)).collect();
     for key in &keys {
         app.blobs.put(key, "x".into(), "image/png").await.unwrap();
@@ -69,8 +70,9 @@ async fn old_files_are_listed_page_by_page(app: &App) {
     keys.sort();
     let now = app.clock.now();
     let hour = SignedDuration::from_hours(1);
-    assert!(app.blobs.older_than(now - hour, None, 100).await.unwrap().is_empty());
-    let mut all = app.blobs.older_than(now + hour, None, 100).await.unwrap();
+    let list = async |before| app.blobs.older_than(before).try_collect::<Vec<_>>().await.unwrap();
+    assert!(list(now - hour).await.is_empty());
+    let mut all = list(now + hour).await;
     all.sort();
     assert_eq!(all, keys);
 }
@@ -78,6 +80,21 @@ async fn old_files_are_listed_page_by_page(app: &App) {
 async fn stored(app: &App) -> Document {
     let user = make_user(app).await;
     filot::intake::submit(app, upload(user, card(1, Script::Approve, 0))).await.unwrap()
+}
+
+#[tokio::test]
+async fn fragments_of_interrupted_uploads_are_erased() {
+    let deployment = Deployment::embedded();
+    let app = deployment.app().await;
+    let files = deployment.data_dir().join("files/user");
+    std::fs::create_dir_all(&files).unwrap();
+    for name in ["KTP_1.png#1", "KTP_2.png#23", "KTP_3.png", "KTP_4#x.png"] {
+        std::fs::write(files.join(name), "x").unwrap();
+    }
+    let hour = SignedDuration::from_hours(1);
+    assert_eq!(app.blobs.erase_fragments(app.clock.now() - hour).await.unwrap(), 0);
+    assert_eq!(app.blobs.erase_fragments(app.clock.now() + hour).await.unwrap(), 2);
+    assert!(files.join("KTP_3.png").exists() && files.join("KTP_4#x.png").exists());
 }
 
 #[tokio::test]

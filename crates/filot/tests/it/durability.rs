@@ -286,12 +286,17 @@ async fn asked_to_stop(deployment: Deployment) {
     for number in 0..20 {
         service.order((number, Script::Approve, if number < 2 { 9000 } else { 100 }));
     }
+    let mut slow = Vec::new();
     for _ in 0..20 {
-        acknowledged.push(service.ack_within(Duration::from_secs(10)).await.unwrap().1);
+        let (number, id, _) = service.ack_within(Duration::from_secs(10)).await.unwrap();
+        acknowledged.push(id);
+        if number < 2 {
+            slow.push(id);
+        }
     }
-    eventually("two are being read", Duration::from_secs(10), || async {
+    eventually("the slow ones are being read", Duration::from_secs(10), || async {
         let mut reading = 0;
-        for id in &acknowledged {
+        for id in &slow {
             reading += usize::from(observer.document(*id).await.status == Status::Processing);
         }
         reading == 2
@@ -303,6 +308,7 @@ async fn asked_to_stop(deployment: Deployment) {
         assert_ne!(document.status, Status::Processing, "left behind");
         assert_eq!(document.attempts, 0, "counted");
     }
+    assert!(took > Duration::from_secs(2), "readings get the time of grace");
     println!("stopped after {took:?}");
     let depth = observer.app.queue.depth(Lane::Cpu).await.unwrap();
     assert_eq!(depth.leased, 0, "nothing has to wait for the end of a lease");
