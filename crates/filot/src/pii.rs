@@ -90,7 +90,8 @@ fn secret(word: &str) -> Option<&'static str> {
     if (plain && (15..=16).contains(&digits)) || (dotted && word.contains('.') && digits == 15) {
         return Some("[number]");
     }
-    let local = word.strip_prefix("+62").or(word.strip_prefix("628").filter(|_| plain)).or(word.strip_prefix("08"));
+    let local =
+        word.strip_prefix("+62").or(word.strip_prefix("628").filter(|_| plain)).or(word.strip_prefix("08"));
     let is_phone = local.is_some_and(|local| {
         (8..=12).contains(&local.len()) && local.bytes().all(|b| b.is_ascii_digit() || b == b'-')
     });

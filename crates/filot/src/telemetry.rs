@@ -40,7 +40,13 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(|| Redacting(io::stderr()));
     let started = if json {
-        subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()
+        subscriber
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .finish()
+            .try_init()
     } else {
         subscriber.with_ansi(io::stderr().is_terminal()).finish().try_init()
     };
@@ -52,8 +58,7 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
 /// # Errors
 /// When it was started before.
 pub fn start_metrics() -> Result<PrometheusHandle, Error> {
-    const SECONDS: &[f64] =
-        &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+    const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .install_recorder()?;

@@ -11,10 +11,10 @@ use futures_util::TryStreamExt;
 use jiff::SignedDuration;
 use url::Url;
 
+use crate::support::Deployment;
 use crate::support::app::{make_user, upload};
 use crate::support::cards::{Script, card, scripted};
 use crate::support::s3::S3;
-use crate::support::Deployment;
 
 async fn on_s3() -> Deployment {
     Deployment { s3: Some(S3::start().await), ..Deployment::embedded() }

@@ -131,15 +131,16 @@ async fn a_failed_document_can_be_read_again_and_others_cannot(deployment: Deplo
     for _ in 0..10 {
         intake::trigger(&it.app, bad, &actor).await.unwrap();
     }
-    eventually("the second end", Duration::from_secs(10), || async {
-        it.document(bad).await.is_terminal()
-    })
-    .await;
+    eventually("the second end", Duration::from_secs(10), || async { it.document(bad).await.is_terminal() })
+        .await;
     it.idle().await;
     let events = it.app.store.events_after(0, 100).await.unwrap();
     let failures: Vec<_> =
         events.iter().filter(|event| event.document_id == bad).map(|event| event.generation).collect();
-    assert!(failures.len() >= 2 && failures.is_sorted_by(|a, b| a < b), "one end for each reading: {failures:?}");
+    assert!(
+        failures.len() >= 2 && failures.is_sorted_by(|a, b| a < b),
+        "one end for each reading: {failures:?}"
+    );
     it.rest().await;
 }
 

@@ -16,9 +16,9 @@ use filot::store::{
 use filot_cards::decide::Decision;
 use jiff::SignedDuration;
 
+use crate::support::Deployment;
 use crate::support::app::make_user;
 use crate::support::cards::scripted;
-use crate::support::Deployment;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -74,7 +74,8 @@ impl Rig {
 }
 
 fn outcome(decision: Decision) -> Outcome {
-    let result = serde_json::value::to_raw_value(&serde_json::json!({ "fields": { "name": "BUDI" } })).unwrap();
+    let result =
+        serde_json::value::to_raw_value(&serde_json::json!({ "fields": { "name": "BUDI" } })).unwrap();
     Outcome { decision, score: 50, result, ocr_text: None, engine: "scripted".into(), reading_ms: 5 }
 }
 
@@ -134,7 +135,9 @@ async fn rows_follow_the_state_machine(rig: &Rig) {
                 0 => (Command::Begin { token: named, max_attempts: 3 }, {
                     store.begin_processing(id, named, LEASE, 3).await.map(|begun| match begun {
                         Begun::Read(_) => (),
-                        Begun::GivenUp(_) => state = State { status: Status::Failed, attempts: 0, fence: named, ..state },
+                        Begun::GivenUp(_) => {
+                            state = State { status: Status::Failed, attempts: 0, fence: named, ..state }
+                        }
                     })
                 }),
                 1..=3 => {
@@ -160,7 +163,11 @@ async fn rows_follow_the_state_machine(rig: &Rig) {
             }
             let row = store.document(id).await.unwrap();
             let seen = (row.status, row.verification, row.generation, row.attempts);
-            assert_eq!(seen, (state.status, state.verification, state.generation, state.attempts), "{command:?}");
+            assert_eq!(
+                seen,
+                (state.status, state.verification, state.generation, state.attempts),
+                "{command:?}"
+            );
         }
     }
 }
@@ -206,7 +213,11 @@ async fn lists_go_on_where_they_stopped(rig: &Rig) {
     assert_eq!(listed.iter().collect::<HashSet<_>>(), made.iter().collect());
     let filter = Filter { status: Some(Status::Failed), ..Filter::default() };
     assert!(rig.store().documents_of(rig.user, &filter, None, 9).await.unwrap().is_empty());
-    let filter = Filter { card_type: Some(CardType::Ktp), verification: Some(Verification::Pending), status: Some(Status::Pending) };
+    let filter = Filter {
+        card_type: Some(CardType::Ktp),
+        verification: Some(Verification::Pending),
+        status: Some(Status::Pending),
+    };
     assert_eq!(rig.store().documents_of(rig.user, &filter, None, 9).await.unwrap().len(), 9);
 }
 
@@ -227,7 +238,8 @@ async fn usage_counts_what_is_recent(rig: &Rig) {
     rig.document().await;
     rig.document().await;
     let since = |at| rig.store().usage_since(rig.user, at);
-    let (all, recent) = (since(start).await.unwrap(), since(start + SignedDuration::from_hours(1)).await.unwrap());
+    let (all, recent) =
+        (since(start).await.unwrap(), since(start + SignedDuration::from_hours(1)).await.unwrap());
     assert_eq!(((all.files, all.bytes), (recent.files, recent.bytes)), ((3, 3000), (2, 2000)));
 }
 
@@ -281,7 +293,8 @@ async fn refresh_tokens_rotate_and_betray_copies(rig: &Rig) {
         assert_eq!(store.rotate_session(token, "y", grace, later).await.unwrap(), Rotation::Unknown);
     }
     // Expiry and logout.
-    let session = store.create_session(rig.user, "d", rig.clock.now() + SignedDuration::from_secs(5)).await.unwrap();
+    let session =
+        store.create_session(rig.user, "d", rig.clock.now() + SignedDuration::from_secs(5)).await.unwrap();
     rig.clock.advance(SignedDuration::from_secs(6));
     assert!(!store.session_is_open(session.id).await.unwrap());
     assert_eq!(store.rotate_session("d", "e", grace, later).await.unwrap(), Rotation::Unknown);
@@ -346,7 +359,10 @@ async fn of_many_equal_requests_one_is_fresh(rig: &Rig) {
         let begins = (0..50).map(|_| {
             let (store, key) = (rig.store().clone(), key.clone());
             tokio::spawn(async move {
-                store.idempotency_begin(&key, "h", Duration::from_secs(60), Duration::from_secs(600)).await.unwrap()
+                store
+                    .idempotency_begin(&key, "h", Duration::from_secs(60), Duration::from_secs(600))
+                    .await
+                    .unwrap()
             })
         });
         let seen: Vec<_> =

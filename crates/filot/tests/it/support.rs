@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 ///
 /// # Panics
 /// When it is still no after `patience`.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, patience: Duration, mut ask: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) {
     let start = Instant::now();
     while !ask().await {
         assert!(start.elapsed() < patience, "{what}: still not after {patience:?}");

@@ -45,8 +45,7 @@ impl Deployment {
     /// PostgreSQL, Redis and S3, each behind a proxy.
     pub(crate) async fn full() -> Self {
         let (postgres, redis, s3) = (Server::postgres(), Server::redis(), S3::start().await);
-        let proxies =
-            [Proxy::to(postgres.port).await, Proxy::to(redis.port).await, Proxy::to(s3.port).await];
+        let proxies = [Proxy::to(postgres.port).await, Proxy::to(redis.port).await, Proxy::to(s3.port).await];
         Self {
             postgres: Some(postgres),
             redis: Some(redis),

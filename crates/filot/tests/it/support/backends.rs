@@ -57,7 +57,16 @@ impl Server {
             Kind::Postgres => {
                 let mut command = as_user(&pg_bin("postgres"));
                 // Crashes of the machine are not what is tested, so nothing waits for the disk.
-                command.args(["-D", &format!("{folder}/data"), "-p", &port, "-k", &folder, "-h", "127.0.0.1"]);
+                command.args([
+                    "-D",
+                    &format!("{folder}/data"),
+                    "-p",
+                    &port,
+                    "-k",
+                    &folder,
+                    "-h",
+                    "127.0.0.1",
+                ]);
                 command.args(["-c", "fsync=off", "-c", "max_connections=80", "-c", "shared_buffers=32MB"]);
                 command
             }

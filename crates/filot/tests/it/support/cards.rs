@@ -1,6 +1,8 @@
 //! Documents whose content says what their reader shall do with them: real little PNG files, so that intake takes them
 //! for what they are, and a reader that obeys them.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,9 +28,11 @@ pub(crate) enum Script {
     Panics = 5,
     /// The whole process aborts, each time.
     Aborts = 6,
+    /// The reader fails the first time that this process reads it, then approves.
+    FailsOnce = 7,
 }
 
-pub(crate) const ALL: [Script; 7] = [
+pub(crate) const ALL: [Script; 8] = [
     Script::Approve,
     Script::Review,
     Script::Reject,
@@ -36,6 +40,7 @@ pub(crate) const ALL: [Script; 7] = [
     Script::Fails,
     Script::Panics,
     Script::Aborts,
+    Script::FailsOnce,
 ];
 
 /// A document that is different for each `number`, takes its reader `millis` and ends as `script` says.
@@ -50,7 +55,8 @@ pub(crate) fn card(number: u32, script: Script, millis: u16) -> Bytes {
 
 /// The reader that obeys such documents.
 pub(crate) fn scripted() -> CardReader {
-    CardReader::new("scripted", |bytes, _, _| {
+    let failed = Mutex::new(HashSet::new());
+    CardReader::new("scripted", move |bytes, _, _| {
         let photo = Photo::decode(bytes, &Limits::default())?;
         let (number, told) = (photo.pixels.get_pixel(0, 0).0, photo.pixels.get_pixel(1, 0).0);
         let millis = u16::from_be_bytes([told[1], told[2]]);
@@ -61,7 +67,10 @@ pub(crate) fn scripted() -> CardReader {
             Script::Review => (Decision::NeedsReview, 60),
             Script::Reject => (Decision::AutoReject, 10),
             Script::Unreadable => return Err(ImageError::Corrupt("as the script says").into()),
-            Script::Fails => return Err(FileError::Engine(engine::Error::Failed("as the script says".into()))),
+            Script::FailsOnce if !failed.lock().unwrap().insert(number) => (Decision::AutoApprove, 95),
+            Script::Fails | Script::FailsOnce => {
+                return Err(FileError::Engine(engine::Error::Failed("as the script says".into())));
+            }
             Script::Panics => panic!("as the script says"),
             Script::Aborts => std::process::abort(),
         };

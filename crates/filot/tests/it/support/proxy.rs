@@ -61,7 +61,8 @@ async fn serve(mut client: TcpStream, target: u16, mut modes: watch::Receiver<Mo
             Mode::Http500 => {
                 let mut some = [0; 4096];
                 let _ = client.read(&mut some).await;
-                let answer = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let answer =
+                    b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
                 let _ = client.write_all(answer).await;
                 let _ = client.shutdown().await;
             }
