@@ -2,6 +2,7 @@
 //! whether the card is consistent, and what to do.
 
 pub mod app;
+pub mod auth;
 pub mod blobs;
 pub mod card_reader;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod document;
 pub mod doctor;
 pub mod events;
 pub mod failpoint;
+pub mod http;
 pub mod intake;
 pub mod keys;
 pub mod models;
@@ -21,6 +23,7 @@ pub mod queue;
 pub mod reader;
 pub mod sample;
 pub mod scan;
+pub mod serve;
 pub mod store;
 pub mod telemetry;
 pub mod worker;
