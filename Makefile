@@ -11,7 +11,7 @@ COUNT ?= 24
 help:
 	@echo "make run      read drawn sample cards and show what was found (builds, fetches the networks first)"
 	@echo "make test     all tests"
-	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR adds your own pictures"
+	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
 	@echo "make lint     format, clippy, licences"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
 	@echo "make setup    install the Debian packages that FiLot uses"
@@ -38,7 +38,7 @@ test: models
 
 bench: models
 	$(CARGO) build --release --package filot
-	target/release/filot bench --report docs/accuracy.md $(if $(SET),--set $(SET))
+	target/release/filot bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
 
 lint:
 	$(CARGO) fmt --all -- --check

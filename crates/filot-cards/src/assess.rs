@@ -6,7 +6,7 @@ use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::checks::Check;
+use crate::checks::{self, Category, Check, CheckCode, Outcome};
 use crate::decide::{Decision, Policy, decide};
 use crate::draft::Draft;
 use crate::field::Fields;
@@ -35,18 +35,37 @@ pub struct Assessment {
 
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
 pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
-    let _ = today;
+    let document_type = draft.document_type();
+    let fields = draft.fields();
+    let checks = checks::run(draft, &fields, policy, today);
+    let (score, ledger) = score::score(document_type, &fields, &checks, policy);
+    let decision = decide(score, policy);
     Assessment {
-        document_type: draft.document_type(),
-        fields: draft.fields(),
-        score: 0,
-        decision: decide(0, policy),
-        retake_advised: false,
-        checks: Vec::new(),
-        ledger: Vec::new(),
-        quality: draft.quality.clone(),
-        framing: draft.frame.framing,
+        document_type,
+        score,
+        decision,
+        retake_advised: decision == Decision::NeedsReview && retake_would_help(&checks),
+        fields,
+        checks,
+        ledger,
+        quality: draft.page.quality.clone(),
+        framing: draft.page.frame.framing,
     }
+}
+
+/// Whether what stands against the card is the picture rather than the card.
+fn retake_would_help(checks: &[Check]) -> bool {
+    let wanting = |check: &Check| check.outcome != Outcome::Pass;
+    checks.iter().filter(|check| wanting(check)).any(|check| match check.code {
+        CheckCode::DeclaredType
+        | CheckCode::RequiredFields
+        | CheckCode::FieldConfidence
+        | CheckCode::NumberRepaired
+        | CheckCode::DocumentType
+        | CheckCode::Photocopy
+        | CheckCode::Screen => true,
+        _ => check.category == Category::Quality && check.outcome != Outcome::NotRun,
+    })
 }
 
 /// An assessment and what it took to get there.
@@ -71,8 +90,17 @@ pub fn read_card(
     policy: &Policy,
     today: Date,
 ) -> Result<Reading, Error> {
-    let reading = engine.read(photo)?;
+    let mut reading = engine.read(photo)?;
     let mut draft = Draft::new(&reading.page, declared);
+    if reading.page.frame.framing == Framing::Card && draft.misses_much() {
+        // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline.
+        if let Some(other) = engine.read_by_text(photo)? {
+            let second = Draft::new(&other.page, declared);
+            if second.fields().len() > draft.fields().len() {
+                (reading, draft) = (other, second);
+            }
+        }
+    }
     let weak = draft.weak_regions();
     if !weak.is_empty() {
         let regions: Vec<Region> = weak.iter().map(|(_, region)| *region).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use filot_ocr::engine::Region;
-use filot_ocr::page::{Frame, Line, Page, Quality};
+use filot_ocr::page::{Line, Page};
 
 use crate::confidence;
 use crate::digits::Digit;
@@ -21,14 +21,16 @@ const UNSURE: f32 = 0.93;
 /// What one or two readings of a page gave so far.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub(crate) frame: Frame,
-    pub(crate) quality: Quality,
+    pub(crate) page: Page,
     pub(crate) declared: DeclaredType,
     pub(crate) kind: kind::Evidence,
     ktp: ktp::align::Sheet,
     npwp: npwp_card::parse::Sheet,
     first: BTreeMap<FieldKey, Span>,
     second: BTreeMap<FieldKey, Span>,
+    /// The fields as both readings and the rules that bind them together say.
+    readings: BTreeMap<FieldKey, Reading>,
+    reread: bool,
 }
 
 impl Draft {
@@ -42,16 +44,19 @@ impl Draft {
             DocumentType::Ktp => ktp::spans(&ktp),
             DocumentType::Other => BTreeMap::new(),
         };
-        Self {
-            frame: page.frame.clone(),
-            quality: page.quality.clone(),
+        let mut draft = Self {
+            page: page.clone(),
             declared,
             kind,
             ktp,
             npwp,
             first,
             second: BTreeMap::new(),
-        }
+            readings: BTreeMap::new(),
+            reread: false,
+        };
+        draft.readings = draft.resolve();
+        draft
     }
 
     /// What the photo shows, as far as the text says.
@@ -62,8 +67,8 @@ impl Draft {
     /// Places worth a second look, in page coordinates: fields that are unsure, that fail their own rules, or that are
     /// missing although their neighbours say where they must be. A field on two rows comes twice, the upper row first.
     pub fn weak_regions(&self) -> Vec<(FieldKey, Region)> {
-        let readings = self.readings();
-        let weak = |key: FieldKey| readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
+        let weak =
+            |key: FieldKey| self.readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
         match self.document_type() {
             DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
@@ -74,6 +79,7 @@ impl Draft {
     /// Takes in a second reading, field by field, where it is better supported than the first. Rows of the same field
     /// come in the order of [`Draft::weak_regions`].
     pub fn merge(&mut self, second: Vec<(FieldKey, Option<Line>)>) {
+        self.reread = true;
         let mut rows: BTreeMap<FieldKey, Vec<Option<Span>>> = BTreeMap::new();
         for (key, line) in second {
             rows.entry(key).or_default().push(line.map(|line| Span::from_line(&line)));
@@ -93,10 +99,10 @@ impl Draft {
                 DocumentType::Other => {}
             }
         }
+        self.readings = self.resolve();
     }
 
-    /// The fields as both readings and the rules that bind them together say.
-    pub(crate) fn readings(&self) -> BTreeMap<FieldKey, Reading> {
+    fn resolve(&self) -> BTreeMap<FieldKey, Reading> {
         match self.document_type() {
             DocumentType::Ktp => ktp::readings(&self.first, &self.second),
             DocumentType::Npwp => npwp_card::readings(&self.first, &self.second),
@@ -106,15 +112,35 @@ impl Draft {
 
     /// The fields in the form of results.
     pub(crate) fn fields(&self) -> Fields {
-        let field = |reading: Reading| Field {
-            confidence: confidence::of(&reading),
-            quad: self.frame.photo_quad(&reading.span.rect()),
-            value: reading.value,
-            original: reading.original,
+        let field = |reading: &Reading| Field {
+            confidence: confidence::of(reading),
+            quad: self.page.frame.photo_quad(&reading.span.rect()),
+            value: reading.value.clone(),
+            original: reading.original.clone(),
             source: reading.source,
-            repairs: reading.repairs,
+            repairs: reading.repairs.clone(),
         };
-        self.readings().into_iter().map(|(key, reading)| (key, field(reading))).collect()
+        self.readings.iter().map(|(key, reading)| (*key, field(reading))).collect()
+    }
+
+    /// Whether so little of the card was found that it may have been looked at in the wrong place.
+    pub(crate) fn misses_much(&self) -> bool {
+        let usual = match self.document_type() {
+            DocumentType::Ktp => 13,
+            DocumentType::Npwp => 5,
+            DocumentType::Other => return !self.page.lines.is_empty(),
+        };
+        self.fields().len() < usual
+    }
+
+    /// Whether a second reading was taken in.
+    pub(crate) fn reread(&self) -> bool {
+        self.reread
+    }
+
+    /// Nothing of a card was read, but the picture is so poor that there may be one.
+    pub(crate) fn perhaps_unreadable(&self) -> bool {
+        self.kind.perhaps_unreadable && !self.kind.typed_form && self.kind.other_title.is_none()
     }
 
     /// The 22-digit number of a place of business, if the card carries one.

@@ -11,6 +11,7 @@ use crate::confusion;
 use crate::field::FieldKey;
 use crate::ktp::align::Sheet as KtpSheet;
 use crate::ktp::template::Slot;
+use crate::layout::is_level;
 use crate::npwp_card::parse::Sheet as NpwpSheet;
 use crate::span::{Span, first};
 
@@ -111,8 +112,16 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub(crate) fn new(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> Self {
-        let (ktp_points, ktp_own) = ktp_points(ktp);
-        let (npwp_points, npwp_own) = npwp_points(npwp);
+        let (mut ktp_points, mut ktp_own) = ktp_points(ktp);
+        let (mut npwp_points, mut npwp_own) = npwp_points(npwp);
+        // Text that was not straightened cannot be laid out, but its words still tell.
+        let leaning = leaning_words(page);
+        for (points, words) in [(&mut ktp_points, leaning.0), (&mut ktp_own, leaning.0)] {
+            *points += words;
+        }
+        for (points, words) in [(&mut npwp_points, leaning.1), (&mut npwp_own, leaning.1)] {
+            *points += words;
+        }
         Self {
             ktp: ktp_points,
             ktp_own,
@@ -133,7 +142,7 @@ impl Evidence {
             DocumentType::Other => return Strength::None,
         };
         let another = self.other_title.is_some() && own < 4.0
-            || document == DocumentType::Ktp && self.typed_form
+            || self.typed_form && (document == DocumentType::Ktp || own < 4.0)
             || self.foreign_text && own < 1.0;
         match points {
             _ if another => Strength::None,
@@ -160,11 +169,14 @@ impl Evidence {
 fn ktp_points(sheet: &KtpSheet) -> (f32, f32) {
     let mut all = 0.0;
     let mut own = 0.0;
+    let province = sheet.placed.iter().any(|placed| placed.slot == Slot::Province && placed.label >= LABEL);
     for placed in sheet.placed.iter().filter(|placed| !placed.continued) {
         let labelled = placed.label >= LABEL;
         let (points, only_here) = match placed.slot {
             Slot::Province if labelled && !placed.colon => (2.0, true),
-            Slot::Regency if labelled && !placed.colon => (1.5, true),
+            // KABUPATEN or KOTA alone stands on many papers.
+            Slot::Regency if labelled && !placed.colon && province => (1.5, true),
+            Slot::Regency if labelled => (0.5, false),
             Slot::Province | Slot::Regency => (0.0, false),
             Slot::Nik => {
                 let digits = placed.value.glyphs.iter().filter(|glyph| first(glyph).is_ascii_digit()).count();
@@ -199,6 +211,31 @@ fn ktp_points(sheet: &KtpSheet) -> (f32, f32) {
     }
     let blood = if sheet.blood_label { 1.0 } else { 0.0 };
     (all + blood, own + blood)
+}
+
+/// Points for words of the KTP's and the NPWP card's own in lines that lean; never enough to be clear.
+fn leaning_words(page: &Page) -> (f32, f32) {
+    const KTP_WORDS: [&str; 9] = [
+        "PROVINSI",
+        "KABUPATEN",
+        "Tempat/Tgl Lahir",
+        "Jenis Kelamin",
+        "Kecamatan",
+        "Kel/Desa",
+        "Status Perkawinan",
+        "Kewarganegaraan",
+        "Berlaku Hingga",
+    ];
+    const NPWP_WORDS: [&str; 4] =
+        ["KEMENTERIAN KEUANGAN", "DIREKTORAT JENDERAL PAJAK", "KPP PRATAMA", "www.pajak.go.id"];
+    let spans: Vec<Span> =
+        page.lines.iter().take(400).filter(|line| !is_level(line)).map(Span::from_line).collect();
+    let count = |words: &[&str]| {
+        let read =
+            |word: &&&str| spans.iter().any(|span| confusion::prefix(&span.glyphs, word).similarity >= LABEL);
+        words.iter().filter(read).count() as f32
+    };
+    (count(&KTP_WORDS).min(KTP_CLEAR - 1.0), count(&NPWP_WORDS).min(NPWP_CLEAR - 1.0))
 }
 
 fn npwp_points(sheet: &NpwpSheet) -> (f32, f32) {
@@ -243,6 +280,9 @@ fn other_title(page: &Page) -> Option<&'static str> {
         let starts = (0..span.len()).filter(|&at| at == 0 || first(&span.glyphs[at - 1]) == ' ');
         starts
             .flat_map(|at| OTHER_TITLES.iter().map(move |title| (at, *title)))
+            .filter(|(at, title)| {
+                title.chars().next().is_some_and(|c| confusion::alike(first(&span.glyphs[*at]), c))
+            })
             .find(|(at, title)| confusion::prefix(&span.glyphs[*at..], title).similarity >= 0.85)
             .map(|(_, title)| title)
     })
@@ -268,10 +308,9 @@ fn foreign_text(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> bool {
 
 /// A card's frame was found in a picture too dark, blurred or small to read: better ask again than reject.
 fn perhaps_unreadable(page: &Page) -> bool {
-    let Quality { card_width_px, edge_width_px, brightness, contrast, glare, .. } = page.quality;
+    let Quality { card_width_px, brightness, contrast, glare, .. } = page.quality;
     let measured = card_width_px > 0.0;
-    let poor =
-        brightness < 0.15 || contrast < 0.15 || edge_width_px > 4.0 || card_width_px < 200.0 || glare > 0.25;
+    let poor = brightness < 0.28 || contrast < 0.25 || card_width_px < 250.0 || glare > 0.25;
     measured && poor && page.frame.framing == Framing::Card && has_card_shape(page)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod align;
 pub(crate) mod columns;
+mod fit;
 pub(crate) mod parse;
 pub(crate) mod regions;
 pub(crate) mod repair;
@@ -52,10 +53,7 @@ pub(crate) fn spans(sheet: &Sheet) -> BTreeMap<FieldKey, Span> {
             FieldKey::BirthPlace => value.and_then(|value| repair::split_birth(&value).0),
             FieldKey::BirthDate => value.and_then(|value| repair::split_birth(&value).1),
             FieldKey::BloodType => sheet.blood.clone(),
-            FieldKey::Nik => {
-                let y = sheet.rows(slot).next().map_or(0.0, |placed| sheet.layout.rows[placed.row].y);
-                value.map(|value| parse::nik_digits(&value, y, &sheet.columns))
-            }
+            FieldKey::Nik => value.map(|value| parse::nik_digits(&value)),
             _ => value,
         };
         if let Some(part) = part.filter(|part| !part.is_blank()) {
@@ -71,10 +69,10 @@ pub(crate) fn second_reading(sheet: &Sheet, key: FieldKey, rows: Vec<Span>) -> V
     let value = Span::join(rows.into_iter().map(|row| {
         let y = row.rect().centre().y - sheet.layout.slope * row.rect().centre().x;
         match key {
-            FieldKey::BloodType => parse::after_colon(&row),
-            FieldKey::Nik => parse::nik_digits(&parse::after_colon(&row), y, &sheet.columns),
+            FieldKey::BloodType => align::after_blood_label(&row),
+            FieldKey::Nik => parse::nik_digits(&parse::after_colon(&row)),
             _ if slot.is_header() => row,
-            _ => parse::value_of(&row, None, y, &sheet.columns).0,
+            _ => parse::value_of(slot, &row, None, y, &sheet.columns).0,
         }
     }));
     let mut found = Vec::new();

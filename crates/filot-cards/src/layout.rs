@@ -1,6 +1,6 @@
 //! Pieces of text sorted into rows, whatever small slope the page has left.
 
-use filot_ocr::page::{Line, Page};
+use filot_ocr::page::{Line, Page, Rect};
 
 use crate::span::Span;
 
@@ -10,6 +10,8 @@ const MAX_LINES: usize = 400;
 const MAX_LEAN: f32 = 12.0;
 /// Gaps wider than so many line heights separate columns.
 const COLUMN_GAP: f32 = 1.1;
+/// Pieces this many row distances apart no longer show the page's slope.
+const MAX_GAP: f32 = 7.0;
 /// Neighbours in a row may differ in height above the baseline by this share of the row pitch.
 const ROW_TOLERANCE: f32 = 0.42;
 
@@ -60,6 +62,7 @@ impl Layout {
                 })
             })
             .collect();
+        drop_noise(&mut pieces);
         let pitch = pitch(&pieces);
         let slope = slope(&pieces, pitch);
         for piece in &mut pieces {
@@ -72,6 +75,23 @@ impl Layout {
     pub(crate) fn page_y(&self, y: f32, x: f32) -> f32 {
         y + self.slope * x
     }
+}
+
+/// Drops specks: short pieces that lie for the most part inside a longer one.
+fn drop_noise(pieces: &mut Vec<Piece>) {
+    let boxes: Vec<(Rect, usize)> =
+        pieces.iter().map(|piece| (piece.span.rect(), piece.span.len())).collect();
+    let mut index = 0;
+    pieces.retain(|_| {
+        let (own, length) = boxes[index];
+        index += 1;
+        let inside = |(other, longer): &(Rect, usize)| {
+            let shared_x = (own.x1.min(other.x1) - own.x0.max(other.x0)).max(0.0);
+            let shared_y = (own.y1.min(other.y1) - own.y0.max(other.y0)).max(0.0);
+            *longer >= 3 * length && shared_x * shared_y > 0.6 * own.width() * own.height()
+        };
+        length > 2 || !boxes.iter().any(inside)
+    });
 }
 
 /// Whether a line runs along the page's x axis.
@@ -108,7 +128,10 @@ fn slope(pieces: &[Piece], pitch: f32) -> f32 {
         for other in pieces {
             let right = other.span.rect();
             let (dx, dy) = (right.centre().x - left.centre().x, other.y - piece.y);
-            if right.x0 > left.x1 - 0.1 * left.width() && dx > 2.0 * pitch && dy.abs() < 0.5 * pitch {
+            // Far neighbours on one height may be of different rows.
+            let gap = right.x0 - left.x1;
+            let beside = gap > -0.1 * left.width() && gap < MAX_GAP * pitch;
+            if beside && dx > 2.0 * pitch && dy.abs() < 0.5 * pitch {
                 slopes.push(dy / dx);
             }
         }

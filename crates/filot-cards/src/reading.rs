@@ -130,7 +130,10 @@ fn trim(value: &str) -> String {
     let value = value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '(');
     let value =
         value.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | ')' | '\''));
-    let value = value.trim_end_matches([' ', '\'']);
+    let mut value = value.trim_end_matches([' ', '\'']);
+    while let Some(rest) = value.strip_suffix(" .") {
+        value = rest.trim_end();
+    }
     let last_word = value.trim_end_matches('.').rsplit([' ', ',']).next().unwrap_or_default();
     let abbreviates = last_word.len() <= 3 || last_word.contains('.');
     if abbreviates { value.to_owned() } else { value.trim_end_matches(['.', ' ']).to_owned() }

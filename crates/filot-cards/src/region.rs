@@ -40,6 +40,8 @@ pub struct Name {
     pub printed: String,
     /// [`fold`] of `printed`.
     pub folded: String,
+    /// [`fold`] of the name without KABUPATEN or KOTA.
+    pub folded_bare: String,
 }
 
 struct Table {
@@ -87,7 +89,13 @@ fn spellings(code: &'static str, name: &str) -> Vec<Name> {
     } else {
         printed.push(upper);
     }
-    printed.into_iter().map(|printed| Name { code, folded: fold(&printed), printed }).collect()
+    let name = |printed: String| Name {
+        code,
+        folded: fold(&printed),
+        folded_bare: fold(if code.len() == 4 { split_kind(&printed).1 } else { &printed }),
+        printed,
+    };
+    printed.into_iter().map(name).collect()
 }
 
 /// Capital letters and digits only, for comparing names whose blanks and punctuation may be lost.
@@ -122,15 +130,10 @@ pub fn standing(code: &str) -> Standing {
 }
 
 /// All names with a code of `digits` digits (2, 4 or 6) that starts with `prefix`, retired and renamed ones included.
-pub fn names(prefix: &str, digits: usize) -> impl Iterator<Item = &'static Name> {
+pub fn names(prefix: &str, digits: usize) -> impl Iterator<Item = &'static Name> + Clone + use<> {
     let from = TABLE.names.partition_point(|name| name.code < prefix);
-    TABLE.names[from..]
-        .iter()
-        .take_while({
-            let prefix = prefix.to_owned();
-            move |name| name.code.starts_with(prefix.as_str())
-        })
-        .filter(move |name| name.code.len() == digits)
+    let under = TABLE.names[from..].partition_point(|name| name.code.starts_with(prefix));
+    TABLE.names[from..from + under].iter().filter(move |name| name.code.len() == digits)
 }
 
 /// The codes of `digits` digits under `prefix` that are called `name`, whatever its blanks and punctuation.

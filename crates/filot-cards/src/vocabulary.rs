@@ -7,6 +7,7 @@ use filot_ocr::page::Glyph;
 
 use crate::confusion;
 use crate::nik::Gender;
+use crate::span::first;
 
 /// At least this similar, or the reading is something else.
 const MIN_SIMILARITY: f32 = 0.7;
@@ -34,7 +35,13 @@ impl Match {
 pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> {
     let mut best: Option<Match> = None;
     let mut second = f32::INFINITY;
+    let letters = glyphs.iter().filter(|glyph| first(glyph).is_ascii_alphanumeric()).count() as f32;
     for &entry in list {
+        // Letters too many or too few alone put it out of reach.
+        let weight = confusion::weight(entry);
+        if confusion::MISSING * (letters - weight).abs() > (1.0 - MIN_SIMILARITY) * weight + MARGIN {
+            continue;
+        }
         let distance = confusion::distance(glyphs, entry);
         match best {
             Some(found) if distance >= found.distance => second = second.min(distance),

@@ -51,6 +51,7 @@ fn main() {
             reading.timing.detect,
             reading.timing.recognize,
         );
+        println!("   Q {:?}", reading.page.quality);
         if !quiet {
             println!("   {:?}", reading.page.quality);
             for line in &reading.page.lines {

@@ -54,21 +54,24 @@ impl Pyramid {
         let data = source.as_raw();
         for (y, row) in out.as_mut().chunks_exact_mut(width as usize * 3).enumerate() {
             let y = y as f32 + 0.5;
+            let (row_x, row_y, row_w) = (m[1] * y + m[2], m[4] * y + m[5], m[7] * y + m[8]);
             for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
                 let x = x as f32 + 0.5;
-                let w = m[6] * x + m[7] * y + m[8];
-                let sx = ((m[0] * x + m[1] * y + m[2]) / w - 0.5).clamp(0.0, max_x);
-                let sy = ((m[3] * x + m[4] * y + m[5]) / w - 0.5).clamp(0.0, max_y);
+                let inverse = 1.0 / (m[6] * x + row_w);
+                let sx = ((m[0] * x + row_x) * inverse - 0.5).clamp(0.0, max_x);
+                let sy = ((m[3] * x + row_y) * inverse - 0.5).clamp(0.0, max_y);
                 let (x0, y0) = (sx as usize, sy as usize);
                 let (fx, fy) = (sx - x0 as f32, sy - y0 as f32);
                 let right = if (x0 as f32) < max_x { 3 } else { 0 };
                 let below = if (y0 as f32) < max_y { stride } else { 0 };
                 let at = y0 * stride + x0 * 3;
-                for channel in 0..3 {
-                    let p = |offset: usize| f32::from(data[at + channel + offset]);
-                    let top = p(0) + (p(right) - p(0)) * fx;
-                    let bottom = p(below) + (p(right + below) - p(below)) * fx;
-                    pixel[channel] = (top + (bottom - top) * fy + 0.5) as u8;
+                // Whole pixels at a time: one bounds check for three channels.
+                let [a, b, c, d] = [0, right, below, right + below].map(|offset| &data[at + offset..at + offset + 3]);
+                for (channel, value) in pixel.iter_mut().enumerate() {
+                    let [a, b, c, d] = [a, b, c, d].map(|p| f32::from(p[channel]));
+                    let top = a + (b - a) * fx;
+                    let bottom = c + (d - c) * fx;
+                    *value = (top + (bottom - top) * fy + 0.5) as u8;
                 }
             }
         }

@@ -49,6 +49,12 @@ pub trait OcrEngine: Send + Sync {
     /// Finds the card (or, failing that, the text) and reads every line.
     fn read(&self, photo: &Photo) -> Result<Reading, Error>;
 
+    /// Reads again without trusting an outline: the picture straightened by its text alone. For a first reading that
+    /// makes no sense as a card, because something else was taken for its edge. `None` if the engine has no other way.
+    fn read_by_text(&self, _photo: &Photo) -> Result<Option<Reading>, Error> {
+        Ok(None)
+    }
+
     /// Reads the given regions of an earlier reading again, as single lines. One entry per region, `None` where
     /// nothing was legible.
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error>;

@@ -51,10 +51,10 @@ impl Default for Limits {
             bytes: 20 << 20,
             pixels: 65_000_000,
             side: 20_000,
-            memory: 208 << 20,
+            memory: 224 << 20,
             scans: 48,
             working_side: 1_500,
-            budget: MemoryBudget::new(208 << 20),
+            budget: MemoryBudget::new(224 << 20),
         }
     }
 }
@@ -153,7 +153,7 @@ fn decode_upright(
     let _reserved = limits.budget.reserve(needed);
     // The closure owns nothing that outlives it, so no half-changed state can be seen after a panic.
     let decoded = catch_unwind(AssertUnwindSafe(|| match header.format {
-        Format::Jpeg => jpeg::decode(bytes, header, reduction, limits).map(|p| (p, header.orientation)),
+        Format::Jpeg => jpeg::decode(bytes, reduction, limits).map(|p| (p, header.orientation)),
         Format::Png => png::decode(bytes, reduction, limits),
         Format::WebP => webp::decode(bytes, header, reduction, limits).map(|p| (p, header.orientation)),
         Format::Pdf => Err(ImageError::Unsupported("PDF inside a place that takes pictures only")),

@@ -17,13 +17,18 @@ use crate::models::Models;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
 use crate::quality;
 use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
-use crate::rectify::{EDGE_SIDE, Finder, contains};
+use crate::rectify::{EDGE_SIDE, Finder, contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
 /// Longer side of the picture the detector searches, in pixels.
 const SEARCH_SIDE: f32 = 640.0;
+/// With fewer lines than this in the whole photo, it is searched again at this size.
+const FEW_LINES: usize = 4;
+const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Lines read in both directions to tell upright from upside down.
-const PROBES: usize = 3;
+const PROBES: usize = 4;
+/// Lead of one direction over the other, as a share of the better one, that settles it.
+const CLEAR_LEAD: f32 = 0.4;
 /// Lines whose least certain character is above this read the same with either recogniser (measured: 2 of 1,020 lines
 /// differ), so the quick one is enough.
 const SURE: f32 = 0.88;
@@ -34,6 +39,10 @@ const DETECTION_WINDOW: usize = 61;
 const STRIP_WINDOW: usize = 97;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
+/// Width of the band around the outline that is searched too, to see whether the outline cuts through text.
+const BORDER_MM: f32 = 2.5;
+/// With this many lines cut, an outline that does not show all around is wrong.
+const MAX_CUT_LINES: usize = 3;
 /// Share of the lines seen inside the outline at first that must be found again on the card.
 const MIN_TEXT_KEPT: f32 = 0.6;
 
@@ -68,10 +77,11 @@ impl NativeEngine {
         self.kind
     }
 
-    /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates.
-    fn search(&self, canvas: &Canvas, margin: f32) -> Result<Vec<TextBox>, Error> {
+    /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates. The longer side is reduced
+    /// to `side` pixels.
+    fn search(&self, canvas: &Canvas, margin: f32, side: f32) -> Result<Vec<TextBox>, Error> {
         let (width, height) = (canvas.frame.width + 2.0 * margin, canvas.frame.height + 2.0 * margin);
-        let scale = SEARCH_SIDE / width.max(height);
+        let scale = side / width.max(height);
         let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
         let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
         let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
@@ -89,26 +99,44 @@ impl NativeEngine {
 
     /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
     /// without any text.
-    fn straighten(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
+    fn straighten(
+        &self,
+        whole: &Canvas,
+        framing: Framing,
+        timing: &mut Timing,
+    ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
-        let overview = self.search(whole, 0.0)?;
-        let directions = layout::directions(&overview);
-        let card = card_canvas(whole, &overview, &directions);
+        let mut overview = self.search(whole, 0.0, SEARCH_SIDE)?;
+        let mut directions = layout::directions(&overview);
+        if overview.len() < FEW_LINES && whole.frame.width.max(whole.frame.height) > SEARCH_SIDE {
+            // A small card in a large picture.
+            overview = self.search(whole, 0.0, CLOSE_SEARCH_SIDE)?;
+            directions = layout::directions(&overview);
+        }
+        if directions.is_empty() {
+            // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
+            directions = vec![0.0, 90.0];
+        }
+        let card = match framing {
+            Framing::Card => card_canvas(whole, &overview, &directions),
+            Framing::Text => None,
+        };
         timing.find = milliseconds(start);
-        let Some(&main_direction) = directions.first() else { return Ok(None) };
 
         let start = Instant::now();
-        if let Some((canvas, expected)) = card {
-            let boxes = self.search(&canvas, CARD_MARGIN_MM)?;
+        if let Some((canvas, expected, clear)) = card {
+            let mut boxes = self.search(&canvas, BORDER_MM, SEARCH_SIDE)?;
             let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
-            // An outline in which most of the text is lost, or runs askew, was not a card's.
-            if level as f32 >= MIN_TEXT_KEPT * expected as f32 {
+            let cut = boxes.iter().filter(|b| crosses_border(&b.quad, &canvas)).count();
+            // An outline in which most of the text is lost or runs askew, or that cuts through it, was not a card's.
+            if level as f32 >= MIN_TEXT_KEPT * expected as f32 && (clear || cut < MAX_CUT_LINES) {
+                boxes.retain(|b| contains(&whole_frame(&canvas, CARD_MARGIN_MM), middle(&b.quad)));
                 timing.detect = milliseconds(start);
                 return Ok(Some((canvas, boxes)));
             }
         }
-        let Some(canvas) = text_canvas(whole, &overview, main_direction) else { return Ok(None) };
-        let boxes = self.search(&canvas, 0.0)?;
+        let Some(canvas) = text_canvas(whole, &overview, directions[0]) else { return Ok(None) };
+        let boxes = self.search(&canvas, 0.0, SEARCH_SIDE)?;
         timing.detect = milliseconds(start);
         Ok(Some((canvas, boxes)))
     }
@@ -134,23 +162,20 @@ impl NativeEngine {
         Ok(lines)
     }
 
-    /// Whether the text of the canvas stands on its head, by reading its longest lines both ways.
+    /// Whether the text of the canvas stands on its head, by reading its longest lines both ways until it is clear.
     fn upside_down(&self, canvas: &Canvas, boxes: &[TextBox]) -> Result<bool, Error> {
         let mut widest: Vec<Quad> = boxes.iter().map(|b| b.quad).collect();
         widest.sort_by(|a, b| b.width().total_cmp(&a.width()));
-        widest.truncate(PROBES);
-        let mut both = Vec::new();
-        for quad in widest {
-            both.push((quad, Alphabet::Any));
-            both.push((quad.turned(2), Alphabet::Any));
-        }
-        let (mut upright, mut turned) = (0.0, 0.0);
-        for pair in recognise_with(&self.quick, canvas, &both, false)?.chunks_exact(2) {
-            let certainty = |line: &Option<Line>| {
-                line.as_ref().map_or(0.0, |l| l.confidence * l.confidence * l.text.len() as f32)
-            };
-            upright += certainty(&pair[0]);
-            turned += certainty(&pair[1]);
+        let (mut upright, mut turned) = (0.0f32, 0.0f32);
+        for quad in widest.into_iter().take(PROBES) {
+            let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
+            let lines = recognise_with(&self.quick, canvas, &both, false)?;
+            let certainty = |line: &Option<Line>| line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32);
+            upright += certainty(&lines[0]);
+            turned += certainty(&lines[1]);
+            if (upright - turned).abs() > CLEAR_LEAD * upright.max(turned) {
+                break;
+            }
         }
         Ok(turned > upright)
     }
@@ -162,9 +187,25 @@ impl OcrEngine for NativeEngine {
     }
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
+        self.read_framed(photo, Framing::Card)
+    }
+
+    fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
+        self.read_framed(photo, Framing::Text).map(Some)
+    }
+
+    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
+        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
+        recognise_with(&self.careful, &reading.canvas, &quads, false)
+    }
+}
+
+impl NativeEngine {
+    /// Reads a photo; a card's outline is sought only if `wanted` says so.
+    fn read_framed(&self, photo: &Photo, wanted: Framing) -> Result<Reading, Error> {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
-        let Some((mut canvas, mut boxes)) = self.straighten(&whole, &mut timing)? else {
+        let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, &mut timing)? else {
             let page = Page { frame: whole.frame.clone(), lines: Vec::new(), quality: quality::measure(&whole, &[], photo.reduction) };
             return Ok(Reading { page, canvas: whole, timing });
         };
@@ -186,11 +227,6 @@ impl OcrEngine for NativeEngine {
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }
-
-    fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
-        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads, false)
-    }
 }
 
 fn milliseconds(since: Instant) -> f32 {
@@ -198,14 +234,15 @@ fn milliseconds(since: Instant) -> f32 {
 }
 
 /// The photo itself as a frame.
-fn whole_photo(photo: &Photo) -> Canvas {
+pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
     let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
     let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it.
-fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize)> {
+/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it and whether
+/// it differs from its background all around.
+pub(crate) fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(Canvas, usize, bool)> {
     let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
     let picture = whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
@@ -220,7 +257,23 @@ fn card_canvas(whole: &Canvas, text: &[TextBox], directions: &[f32]) -> Option<(
     let (outline, inside) = found.max_by(|(a, _), (b, _)| a.score.total_cmp(&b.score))?;
     let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
     let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
-    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside))
+    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside, outline.clear))
+}
+
+/// The frame of a canvas, grown by `margin`.
+fn whole_frame(canvas: &Canvas, margin: f32) -> Quad {
+    Rect { x0: -margin, y0: -margin, x1: canvas.frame.width + margin, y1: canvas.frame.height + margin }.to_quad()
+}
+
+/// Whether a line starts clearly inside the frame and ends clearly outside it.
+fn crosses_border(quad: &Quad, canvas: &Canvas) -> bool {
+    const CLEARLY_MM: f32 = 0.8;
+    let rect = layout::bounds(&quad.0);
+    let straddles = |low: f32, high: f32, border: f32| low < border - CLEARLY_MM && high > border + CLEARLY_MM;
+    let (width, height) = (canvas.frame.width, canvas.frame.height);
+    [(rect.x0, rect.x1, 0.0), (rect.x0, rect.x1, width), (rect.y0, rect.y1, 0.0), (rect.y0, rect.y1, height)]
+        .into_iter()
+        .any(|(low, high, border)| straddles(low, high, border))
 }
 
 fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {

@@ -7,12 +7,12 @@ use image::RgbImage;
 
 use crate::geometry::distance;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Point, Quad, Rect};
-use edges::{Edges, Side};
+use edges::{Candidate, Edges, Side};
 
 /// Longer side of the picture in which edges are sought, in pixels.
 pub(crate) const EDGE_SIDE: f32 = 512.0;
 /// Edge candidates kept per direction.
-const CANDIDATES: usize = 14;
+const CANDIDATES: usize = 16;
 /// Samples along one side when a quadrilateral is judged.
 const SAMPLES: usize = 48;
 /// The corners are round: the side's ends say nothing.
@@ -20,6 +20,13 @@ const CORNER: f32 = 0.07;
 /// All four sides must show at least the first share of edge, and on average the second.
 const MIN_SIDE_SUPPORT: f32 = 0.3;
 const MIN_SUPPORT: f32 = 0.5;
+/// Outlines checked for a difference between card and background, best first.
+const CHECKED: usize = 60;
+/// Share of the text that an outline has to hold to be believed easily.
+const MOST_TEXT: f32 = 0.8;
+/// Least difference between card and background across a side, in natural-logarithmic brightness of one channel: about
+/// four grey levels on a bright surface.
+const MIN_STEP: f32 = 0.02;
 /// Aspect ratios further off than this factor are no card in any reasonable perspective.
 const ASPECT_TOLERANCE: f32 = 1.3;
 /// Smallest share of the picture that a card fills.
@@ -27,6 +34,8 @@ const MIN_AREA: f32 = 0.04;
 
 /// Share of the text inside the outline against what the outline itself shows.
 const TEXT_WEIGHT: f32 = 0.35;
+/// How far the text spans the outline, likewise.
+const EXTENT_WEIGHT: f32 = 0.5;
 /// Per line of text that the outline cuts through.
 const CUT_PENALTY: f32 = 0.1;
 
@@ -43,6 +52,8 @@ pub(crate) struct Outline {
     pub(crate) quad: Quad,
     /// How much it looks like a card around that text; only for comparison with other outlines.
     pub(crate) score: f32,
+    /// Whether card and background differ all around.
+    pub(crate) clear: bool,
 }
 
 impl Finder {
@@ -62,27 +73,31 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
     let along = edges.lines(degrees, CANDIDATES, &near);
     let across = edges.lines(degrees + 90.0, CANDIDATES, &near);
     let centres: Vec<Point> = text.iter().map(middle).collect();
-    let mut best: Option<Outline> = None;
+    let mut outlines: Vec<(Outline, f32)> = Vec::new();
     for (i, top) in along.iter().enumerate() {
         for bottom in &along[i + 1..] {
             for (j, left) in across.iter().enumerate() {
                 for right in &across[j + 1..] {
-                    let Some(quad) = quad(top, bottom, left, right, degrees) else { continue };
+                    let Some(quad) = quad(&top.side, &bottom.side, &left.side, &right.side, degrees) else { continue };
                     let Some(shape) = likeness(&quad, area) else { continue };
-                    let Some(support) = support(edges, &quad) else { continue };
+                    let Some(support) = support([top, bottom, left, right], &quad) else { continue };
                     let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
-                    let share = if centres.is_empty() { 0.0 } else { inside / centres.len() as f32 };
+                    let share = if centres.is_empty() { 1.0 } else { inside / centres.len() as f32 };
                     let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
-                    let score = support + shape + TEXT_WEIGHT * share - CUT_PENALTY * cut;
-                    if best.as_ref().is_none_or(|b| score > b.score) {
-                        best = Some(Outline { quad, score });
-                    }
+                    let filled = EXTENT_WEIGHT * extent(&quad, text, degrees);
+                    let score = support + shape + TEXT_WEIGHT * share + filled - CUT_PENALTY * cut;
+                    outlines.push((Outline { quad, score, clear: false }, share));
                 }
             }
         }
     }
-    let outline = best?;
-    Some(Outline { quad: edges.refine(&outline.quad), ..outline })
+    outlines.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
+    outlines.iter().take(CHECKED).find_map(|(outline, share)| {
+        let clear = stands_out(edges, &outline.quad, 4, 0.3);
+        // With text of the same direction outside, as on a printed page, the outline must show everywhere.
+        let believed = clear || (*share >= MOST_TEXT && stands_out(edges, &outline.quad, 3, 0.5));
+        believed.then(|| Outline { quad: edges.refine(&outline.quad), clear, ..*outline })
+    })
 }
 
 /// The part of the picture in which the card of some text must lie: the rectangle around the text, with room for a
@@ -167,10 +182,13 @@ pub(crate) fn area(quad: &Quad) -> f32 {
 }
 
 /// Mean share of the sides that shows an edge; `None` below what a card's outline must show.
-fn support(edges: &Edges, quad: &Quad) -> Option<f32> {
+fn support(sides: [&Candidate; 4], quad: &Quad) -> Option<f32> {
     let mut sum = 0.0;
-    for i in 0..4 {
-        let side = edges.support(quad.0[i], quad.0[(i + 1) % 4], SAMPLES, CORNER);
+    for candidate in sides {
+        // Of the corners, the two that lie on this line.
+        let mut corners = quad.0;
+        corners.sort_by(|a, b| candidate.side.distance(*a).total_cmp(&candidate.side.distance(*b)));
+        let side = candidate.support(corners[0], corners[1], CORNER);
         if side < MIN_SIDE_SUPPORT {
             return None;
         }
@@ -179,7 +197,33 @@ fn support(edges: &Edges, quad: &Quad) -> Option<f32> {
     (sum / 4.0 >= MIN_SUPPORT).then_some(sum / 4.0)
 }
 
-fn middle(quad: &Quad) -> Point {
+/// Whether at least `sides` of the outline separate two surfaces along all but the given share of their length. Rows and
+/// columns of letters on the same paper do not.
+fn stands_out(edges: &Edges, quad: &Quad, sides: usize, quantile: f32) -> bool {
+    let differs = |&i: &usize| {
+        let (a, b) = (quad.0[i], quad.0[(i + 1) % 4]);
+        edges.step(a, b, SAMPLES, CORNER, quantile).is_none_or(|step| step > MIN_STEP)
+    };
+    (0..4).filter(differs).count() >= sides
+}
+
+/// How far the text inside spans the outline in both directions, 0..=1, where a card's usual text gives 1. Without text
+/// there is nothing against the outline.
+fn extent(quad: &Quad, text: &[Quad], degrees: f32) -> f32 {
+    /// The least that a card's text spans of its width and height.
+    const USUAL: f32 = 0.6;
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let inside: Vec<Point> = text.iter().filter(|t| contains(quad, middle(t))).flat_map(|t| t.0).collect();
+    if inside.is_empty() {
+        return if text.is_empty() { 1.0 } else { 0.0 };
+    }
+    let turned: Vec<Point> = inside.into_iter().map(|p| turn(p, sin, cos)).collect();
+    let bounds = crate::layout::bounds(&turned);
+    let part = |extent: f32, whole: f32| (extent / whole.max(1.0) / USUAL).min(1.0);
+    (part(bounds.width(), quad.width()) + part(bounds.height(), quad.height())) / 2.0
+}
+
+pub(crate) fn middle(quad: &Quad) -> Point {
     let sum = |f: fn(&Point) -> f32| quad.0.iter().map(f).sum::<f32>() / 4.0;
     Point { x: sum(|p| p.x), y: sum(|p| p.y) }
 }

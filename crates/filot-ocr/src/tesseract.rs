@@ -5,17 +5,18 @@ mod tsv;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::{GrayImage, RgbImage};
 
-use crate::canvas::{Canvas, Pyramid};
+use crate::canvas::Canvas;
 use crate::child::{self, Allowance, ChildError};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
-use crate::page::{Framing, Line, Page, Quality, Rect};
+use crate::native::{card_canvas, whole_photo};
+use crate::page::{Framing, Line, Page, Rect};
+use crate::quality;
 
 /// Language data the cards need, in the order Tesseract is given them.
 const LANGUAGES: [&str; 2] = ["ind", "eng"];
@@ -125,25 +126,31 @@ impl OcrEngine for TesseractEngine {
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
         let start = Instant::now();
-        let mut canvas = whole_photo(photo);
+        let whole = whole_photo(photo);
+        let card = card_canvas(&whole, &[], &[0.0, 90.0]).map(|(canvas, ..)| canvas);
         let mut timing = Timing { find: start.elapsed().as_secs_f32() * 1000.0, ..Timing::default() };
 
         let start = Instant::now();
-        let mut lines = self.read_canvas(&canvas)?;
-        // It does not see for itself that a picture stands on its head or lies on its side.
-        for quarter_turns in [1, 3, 2] {
-            if certainty(&lines) >= ENOUGH {
-                break;
+        let mut best = Attempt { lines: Vec::new(), certainty: -1.0, canvas: turned(&whole, 0) };
+        // It does not see for itself that a picture stands on its head or lies on its side, so likely ways are tried
+        // until one reads well.
+        let ways = card.iter().flat_map(|card| [(card, 0), (card, 2)]);
+        for (canvas, quarter_turns) in ways.chain([(&whole, 0), (&whole, 1), (&whole, 3), (&whole, 2)]) {
+            let canvas = turned(canvas, quarter_turns);
+            let lines = self.read_canvas(&canvas)?;
+            let certainty = certainty(&lines);
+            if certainty > best.certainty {
+                best = Attempt { lines, certainty, canvas };
             }
-            let turned = whole_photo_turned(photo, quarter_turns);
-            let found = self.read_canvas(&turned)?;
-            if certainty(&found) > certainty(&lines) {
-                (canvas, lines) = (turned, found);
+            if best.certainty >= ENOUGH {
+                break;
             }
         }
         timing.recognize = start.elapsed().as_secs_f32() * 1000.0;
+        let Attempt { mut lines, canvas, .. } = best;
         lines.sort_by(|a, b| a.rect.y0.total_cmp(&b.rect.y0).then(a.rect.x0.total_cmp(&b.rect.x0)));
-        let page = Page { frame: canvas.frame.clone(), lines, quality: Quality::default() };
+        let quality = quality::measure(&canvas, &lines, photo.reduction);
+        let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }
 
@@ -167,24 +174,26 @@ fn certainty(lines: &[Line]) -> f32 {
     lines.iter().map(|line| line.confidence * line.confidence * line.text.len() as f32).sum()
 }
 
-fn whole_photo(photo: &Photo) -> Canvas {
-    whole_photo_turned(photo, 0)
+/// A way of holding the picture, and what was read that way.
+struct Attempt {
+    canvas: Canvas,
+    lines: Vec<Line>,
+    certainty: f32,
 }
 
-/// The photo as a frame, turned clockwise by quarter turns.
-fn whole_photo_turned(photo: &Photo, quarter_turns: u8) -> Canvas {
-    let (w, h) = (photo.pixels.width() as f32, photo.pixels.height() as f32);
+/// The frame turned clockwise by quarter turns over the same part of the photo.
+fn turned(canvas: &Canvas, quarter_turns: u8) -> Canvas {
+    let (w, h) = (canvas.frame.width, canvas.frame.height);
     let (width, height) = if quarter_turns % 2 == 1 { (h, w) } else { (w, h) };
-    // Where the turned frame's origin lies in the photo.
+    // Where the turned frame's origin lies in the frame.
     let (x, y) = match quarter_turns {
         1 => (0.0, h),
         2 => (w, h),
         3 => (w, 0.0),
         _ => (0.0, 0.0),
     };
-    let to_base = Homography::rotation(-90.0 * f64::from(quarter_turns), f64::from(x), f64::from(y));
-    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
-    Canvas::new(pyramid, Framing::Text, width, height, to_base, photo.reduction)
+    let back = Homography::rotation(-90.0 * f64::from(quarter_turns), f64::from(x), f64::from(y));
+    canvas.framed(canvas.frame.framing, width, height, canvas.to_base.after(&back))
 }
 
 /// Binary grey map: the simplest format Tesseract's library takes on standard input.

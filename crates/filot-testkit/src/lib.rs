@@ -10,6 +10,7 @@
 //! assert_eq!(sample.file_name(), "00000.jpg");
 //! ```
 
+pub mod accuracy;
 mod case;
 mod decoy;
 mod dice;

@@ -6,24 +6,25 @@ const SIDE: usize = 64;
 
 /// Value noise on a lattice that repeats every 64 units.
 pub(crate) struct Noise {
-    lattice: Vec<f32>,
+    lattice: Box<[f32; SIDE * SIDE]>,
 }
 
 impl Noise {
     pub(crate) fn new(dice: &mut Dice) -> Self {
-        Self { lattice: (0..SIDE * SIDE).map(|_| dice.range(-1.0, 1.0)).collect() }
+        let mut lattice = Box::new([0.0; SIDE * SIDE]);
+        lattice.fill_with(|| dice.range(-1.0, 1.0));
+        Self { lattice }
     }
 
     /// A smooth value in `-1.0..1.0`; features are about one unit in size.
     pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
         let (fx, fy) = (floor(x), floor(y));
         let (tx, ty) = (smooth(x - fx as f32), smooth(y - fy as f32));
-        // A power of two, so that masking wraps negative positions as well.
-        let wrap = |v: i32| (v & (SIDE as i32 - 1)) as usize;
-        let (x0, y0, x1, y1) = (wrap(fx), wrap(fy), wrap(fx + 1), wrap(fy + 1));
-        let (top, low) = (y0 * SIDE, y1 * SIDE);
-        let a = mix(self.lattice[top + x0], self.lattice[top + x1], tx);
-        let b = mix(self.lattice[low + x0], self.lattice[low + x1], tx);
+        // The side is a power of two, so masking wraps negative positions as well.
+        const MASK: i32 = SIDE as i32 - 1;
+        let value = |x: i32, y: i32| self.lattice[((y & MASK) * SIDE as i32 + (x & MASK)) as usize];
+        let a = mix(value(fx, fy), value(fx + 1, fy), tx);
+        let b = mix(value(fx, fy + 1), value(fx + 1, fy + 1), tx);
         mix(a, b, ty)
     }
 

@@ -117,11 +117,14 @@ fn crest(sheet: &mut Sheet, x: f32, y: f32) {
     let extent = Extent { x0: x - 4.4, y0: y - 4.4, x1: x + 4.4, y1: y + 4.4 };
     sheet.paint(extent, |px, py, old| {
         let disc = ((px - x).powi(2) + (py - y).powi(2)).sqrt();
-        match () {
-            () if disc < 2.1 => GOLD,
-            () if inside(px, py, 4.0) => NAVY,
-            () if inside(px, py, 4.25) => GOLD,
-            () => old,
+        if disc < 2.1 {
+            GOLD
+        } else if inside(px, py, 4.0) {
+            NAVY
+        } else if inside(px, py, 4.25) {
+            GOLD
+        } else {
+            old
         }
     });
     sheet.print_centred(x, y + 0.55, "DJP", &Style::new(Face::Bold, 1.5, NAVY));

@@ -1,6 +1,7 @@
 //! From a printed sheet to the picture that somebody uploads.
 
 mod backdrop;
+mod framing;
 mod lens;
 mod light;
 mod obstacles;

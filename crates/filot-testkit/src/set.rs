@@ -121,3 +121,39 @@ fn wrong(dice: &mut Dice, subject: Subject) -> Flag {
         ]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn sets_are_mixed_and_reach_every_case() {
+        let cases: Vec<_> = (0..4000).map(|index| Set::new(7).case(index)).collect();
+        let share =
+            |test: &dyn Fn(&Case) -> bool| cases.iter().filter(|case| test(case)).count() as f32 / 4000.0;
+        assert!((0.08..0.12).contains(&share(&|case| case.tier == Tier::Negative)));
+        assert!((0.22..0.29).contains(&share(&|case| case.tier == Tier::Clean)));
+        assert!((0.36..0.46).contains(&share(&|case| case.tier == Tier::Normal)));
+        assert!((0.07..0.14).contains(&share(&|case| case.flags.iter().any(|flag| flag.inconsistent()))));
+        let decoys: HashSet<_> = cases
+            .iter()
+            .filter_map(|case| match case.subject {
+                Subject::Decoy(decoy) => Some(decoy),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(decoys.len(), Decoy::ALL.len());
+        let flags: HashSet<_> = cases.iter().flat_map(|case| &case.flags).copied().collect();
+        assert!(Flag::KTP.iter().chain(&Flag::NPWP).all(|flag| flags.contains(flag)));
+    }
+
+    #[test]
+    fn a_picture_does_not_depend_on_the_others() {
+        let set = Set::new(11);
+        let third = set.samples().nth(2).expect("sets do not end");
+        assert_eq!(third, set.sample(2));
+        assert_eq!(third.file_name(), "00002.jpg");
+        assert_ne!(third.jpeg, Set::new(12).sample(2).jpeg);
+    }
+}

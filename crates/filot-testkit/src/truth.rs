@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::photograph::Ground;
 
 /// What a picture shows, or is claimed to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CardType {
     Ktp,

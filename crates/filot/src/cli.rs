@@ -7,13 +7,14 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use filot_cards::kind::DeclaredType;
 use jiff::civil::Date;
 
+use crate::bench::Contender;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
 use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{doctor, http, pdf, sample, serve};
+use crate::{bench, doctor, http, pdf, sample, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -46,6 +47,7 @@ pub struct Cli {
 enum Command {
     Scan(ScanArgs),
     Sample(SampleArgs),
+    Bench(BenchArgs),
     Doctor(DoctorArgs),
     /// Run the service: API, page and, by default, a worker
     Serve {
@@ -67,6 +69,12 @@ enum Command {
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
+    },
+    /// The child process of `bench`
+    #[command(name = bench::SUBCOMMAND, hide = true)]
+    BenchReader {
+        reader: Contender,
+        folder: PathBuf,
     },
     /// The child process of `pdf`
     #[command(name = pdf::SUBCOMMAND, hide = true)]
@@ -123,6 +131,28 @@ struct SampleArgs {
     /// Folder to write to
     #[arg(long, default_value = "samples", value_name = "DIR")]
     out: PathBuf,
+}
+
+/// Measure accuracy and speed on pictures whose truth is known
+///
+/// Without a set, pictures are drawn. The tables are Markdown.
+#[derive(Debug, clap::Args)]
+struct BenchArgs {
+    /// Folder of pictures with a truth.jsonl
+    #[arg(long, value_name = "DIR")]
+    set: Option<PathBuf>,
+    /// How many pictures to draw
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    count: u64,
+    /// Seed of the drawn pictures
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// Who takes part; the first is shown in detail
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Ort, Contender::Rten, Contender::Tesseract])]
+    readers: Vec<Contender>,
+    /// File for the tables [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Check that everything FiLot needs is there, and say how to mend what is not
@@ -194,6 +224,25 @@ impl Cli {
                     Ok(()) => 0,
                     Err(error) => complain(EXIT_OUTPUT, &format!("{error:#}")),
                 }
+            }
+            Command::Bench(args) => {
+                let order = bench::Order {
+                    set: args.set,
+                    count: args.count,
+                    seed: args.seed,
+                    readers: args.readers,
+                    report: args.report,
+                    config: self.config,
+                };
+                bench::run(&order)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
+            }
+            Command::BenchReader { reader, folder } => {
+                let mut config = config;
+                config.reader.engine = reader.engine();
+                config.reader.runtime = reader.runtime();
+                bench::run_reader(&config, &folder)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
             Command::Doctor(args) => doctor::run(&config, args.json),
             Command::Serve { no_worker } => ran(serve::serve(config, !no_worker)),

@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod blobs;
 pub mod card_reader;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

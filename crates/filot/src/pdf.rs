@@ -16,6 +16,7 @@ use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 use hayro::vello_cpu::color::palette::css::WHITE;
 use hayro::{PixmapSettings, RenderCache, RenderSettings};
 use image::RgbImage;
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Name of the hidden subcommand, followed by memory in bytes and CPU seconds.
 pub const SUBCOMMAND: &str = "draw-pdf-page";
@@ -75,22 +76,22 @@ impl PdfRenderer {
 }
 
 /// Width and height as little-endian `u32`, then RGB bytes.
-fn unpacked(output: Vec<u8>) -> Option<RgbImage> {
-    let (head, rgb) = output.split_first_chunk::<8>()?;
-    let [w0, w1, w2, w3, h0, h1, h2, h3] = *head;
+fn unpacked(mut output: Vec<u8>) -> Option<RgbImage> {
+    let &[w0, w1, w2, w3, h0, h1, h2, h3] = output.first_chunk()?;
+    output.drain(..8);
     let (width, height) = (u32::from_le_bytes([w0, w1, w2, w3]), u32::from_le_bytes([h0, h1, h2, h3]));
-    (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, rgb.to_vec())).flatten()
+    (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, output)).flatten()
 }
 
 /// What the child does: standard input to standard output, under limits it sets itself.
 pub fn draw_page_as_child(memory: u64, cpu_seconds: u64) -> u8 {
     let limited = [
-        (rlimit::Resource::AS, memory),
-        (rlimit::Resource::CPU, cpu_seconds),
+        (Resource::RLIMIT_AS, memory),
+        (Resource::RLIMIT_CPU, cpu_seconds),
         // No core files of people's documents.
-        (rlimit::Resource::CORE, 0),
+        (Resource::RLIMIT_CORE, 0),
     ];
-    if limited.into_iter().any(|(resource, limit)| resource.set(limit, limit).is_err()) {
+    if limited.into_iter().any(|(resource, limit)| setrlimit(resource, limit, limit).is_err()) {
         return BROKEN;
     }
     let mut bytes = Vec::new();

@@ -22,9 +22,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 
 use crate::cli::{EXIT_REJECTED, EXIT_REVIEW, EXIT_UNAVAILABLE, EXIT_UNREADABLE};
-use crate::reader::Reader;
+use crate::reader::{FileError, Read, Reader};
 use inputs::Input;
-use output::Printer;
+use output::{Printer, Record};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -197,21 +197,42 @@ fn scan(reader: &Reader, input: &Input, picture: Option<&Path>, order: &Order) -
             return Ok(Outcome::Failed { code: error.code(), message: error.to_string(), files_fault: true });
         }
     };
-    match reader.read(&bytes, order.declared, order.today) {
-        Err(error) => Ok(Outcome::Failed {
-            code: error.code(),
-            message: error.to_string(),
-            files_fault: error.is_files_fault(),
-        }),
-        Ok(read) => {
-            if let Some(path) = picture {
-                annotate::draw(&read.photo, &read.frame, &read.assessment)
-                    .and_then(|drawn| annotate::save(&drawn, path))
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-            }
-            let crate::reader::Read { assessment, timing, took, .. } = read;
-            Ok(Outcome::Read(Box::new(Scanned { assessment, timing, took })))
-        }
+    let read = match reader.read(&bytes, order.declared, order.today) {
+        Ok(read) => read,
+        Err(error) => return Ok(error.into()),
+    };
+    if let Some(path) = picture {
+        annotate::draw(&read.photo, &read.frame, &read.assessment)
+            .and_then(|drawn| annotate::save(&drawn, path))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(read.into())
+}
+
+/// The object that `--format ndjson` gives for a file's content.
+///
+/// # Errors
+/// Only when it cannot be written as JSON.
+pub(crate) fn record(
+    reader: &Reader,
+    file: &str,
+    bytes: &[u8],
+    declared: DeclaredType,
+    today: Date,
+) -> serde_json::Result<serde_json::Value> {
+    let outcome = reader.read(bytes, declared, today).map_or_else(Outcome::from, Outcome::from);
+    serde_json::to_value(Record::new(file, reader.engine_name(), &outcome))
+}
+
+impl From<Read> for Outcome {
+    fn from(Read { assessment, timing, took, .. }: Read) -> Self {
+        Self::Read(Box::new(Scanned { assessment, timing, took }))
+    }
+}
+
+impl From<FileError> for Outcome {
+    fn from(error: FileError) -> Self {
+        Self::Failed { code: error.code(), message: error.to_string(), files_fault: error.is_files_fault() }
     }
 }
 

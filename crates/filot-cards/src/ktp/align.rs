@@ -5,14 +5,16 @@
 //! plausible values and expected distances is found by dynamic programming, so that one misread label is outvoted by
 //! everything around it.
 
-use filot_ocr::page::Page;
+use filot_ocr::page::{Glyph, Page};
 
 use super::columns::{self, Columns};
 use super::parse;
-use super::template::{BLOOD_LABEL, BLOOD_VALUE_X, HEADER_X, PITCH, RIGHT_COLUMN_X, Slot, VALUE_X};
+use super::template::{
+    BLOOD_LABEL, BLOOD_VALUE_X, HEADER_X, PITCH, RIGHT_CENTRE, RIGHT_COLUMN_X, Slot, VALUE_X,
+};
 use crate::confusion::{self, Prefix};
 use crate::layout::Layout;
-use crate::span::{Span, first};
+use crate::span::{Span, belief, first};
 
 /// Label similarities below this are chance.
 const LABEL_FLOOR: f32 = 0.55;
@@ -126,7 +128,7 @@ fn candidates(layout: &Layout, columns: &Columns) -> Vec<Candidate> {
             for piece in &row.pieces {
                 let rect = piece.span.rect();
                 let (from, to) = (place(rect.x0), place(rect.x1));
-                let right_column = from > RIGHT_COLUMN_X && (from + to) / 2.0 > RIGHT_COLUMN_X + 4.0;
+                let right_column = from > RIGHT_COLUMN_X && (from + to) / 2.0 > RIGHT_CENTRE;
                 if to < 1.5 || from > 88.0 || right_column {
                     continue;
                 }
@@ -171,6 +173,16 @@ fn candidates(layout: &Layout, columns: &Columns) -> Vec<Candidate> {
         .collect();
     found.truncate(MAX_ROWS);
     found
+}
+
+/// What stands after the blood type's label, or all of the text where there is none; the colon itself if it was read
+/// surely and nothing follows.
+pub(crate) fn after_blood_label(span: &Span) -> Span {
+    let label = blood_label_in(span);
+    let rest = span.slice(label.map_or(0, |(_, end)| end), usize::MAX);
+    let value = parse::after_colon(&rest);
+    let sure = |glyph: &Glyph| first(glyph) != ':' || belief(glyph) >= 0.8;
+    if label.is_some() && value.is_blank() && rest.glyphs.iter().all(sure) { rest } else { value }
 }
 
 /// Where the blood type's label stands in a piece of text.
@@ -253,7 +265,7 @@ fn place(candidates: &[Candidate], columns: &Columns) -> (Vec<Placed>, Option<us
             gender = Some(row);
         }
         // A row that fits nothing was only a stepping stone.
-        if fit.score > -1.0 {
+        if fit.score > -2.0 {
             placed.push(Placed {
                 slot,
                 continued: state % 2 == 1,
@@ -272,10 +284,18 @@ fn place(candidates: &[Candidate], columns: &Columns) -> (Vec<Placed>, Option<us
 
 /// The candidate as the row in which a slot begins.
 fn first_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
+    // A label does not reach into the value column.
+    let room = if slot.is_header() || !columns.anchored {
+        candidate.text.len()
+    } else {
+        let column = columns.x(VALUE_X, candidate.y) + 0.4 * columns.unit();
+        let beyond = |glyph: &Glyph| (glyph.x0 + glyph.x1) / 2.0 > column;
+        candidate.text.glyphs.iter().position(beyond).unwrap_or(candidate.text.len())
+    };
     let label = slot
         .labels()
         .iter()
-        .map(|label| confusion::prefix(&candidate.text.glyphs, label))
+        .map(|label| confusion::prefix(&candidate.text.glyphs[..room], label))
         .max_by(|a, b| a.similarity.total_cmp(&b.similarity))
         .unwrap_or(Prefix { similarity: 0.0, end: 0 });
     if slot.is_header() {
@@ -287,11 +307,13 @@ fn first_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     }
     let leads = candidate.leads() || !columns.anchored;
     let known = leads && label.similarity >= LABEL_FLOOR;
-    let (value, colon) = parse::value_of(&candidate.text, known.then_some(label), candidate.y, columns);
+    let (value, colon) = parse::value_of(slot, &candidate.text, known.then_some(label), candidate.y, columns);
     let by_label = match (known, candidate.leads()) {
         (true, _) => {
             6.0 * (label.similarity - 0.4) * if confusion::weight(slot.labels()[0]) < 5.0 { 0.8 } else { 1.0 }
         }
+        // A remnant of the label says little, another text in its place a lot.
+        (false, true) if lead_letters(&candidate.text, room) <= 3 => -0.6,
         (false, true) => -1.5,
         (false, false) => -0.4,
     };
@@ -299,12 +321,17 @@ fn first_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     Fit { score: by_label + by_value, label: if known { label.similarity } else { 0.0 }, colon, value }
 }
 
+/// Letters and digits in the label column.
+fn lead_letters(text: &Span, room: usize) -> usize {
+    text.glyphs[..room].iter().filter(|glyph| first(glyph).is_ascii_alphanumeric()).count()
+}
+
 /// The candidate as a row in which the value of a slot goes on.
 fn next_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     if !slot.wraps() || candidate.text.is_blank() {
         return Fit { score: -10.0, label: 0.0, colon: false, value: Span::default() };
     }
-    let (value, _) = parse::value_of(&candidate.text, None, candidate.y, columns);
+    let (value, _) = parse::value_of(slot, &candidate.text, None, candidate.y, columns);
     let score = if candidate.leads() { -3.0 } else { 0.0 } + parse::continuation(slot, &value);
     Fit { score, label: 0.0, colon: false, value }
 }

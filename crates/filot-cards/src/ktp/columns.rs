@@ -2,6 +2,7 @@
 
 use filot_ocr::page::{Framing, Page};
 
+use super::fit::{self, Hold, Line, Mark};
 use super::template::{LABEL_X, PITCH, Slot, VALUE_X};
 use crate::confusion;
 use crate::layout::{Layout, Piece, Row, median};
@@ -11,6 +12,12 @@ use crate::span::{Span, first};
 const SURE: f32 = 0.78;
 /// And have at least so many letters.
 const LONG: f32 = 5.0;
+
+/// The card's own frame is the template; labels only correct the print's offset.
+const HOLD_FRAMED: Hold = [0.15, 60.0, 0.3];
+const HOLD_LOOSE: Hold = [1e-3, 1e-2, 1.0];
+/// Height of the card's text in rows.
+const ROWS: f32 = 16.0;
 
 /// A label that was read, the landmark that everything else is measured from.
 #[derive(Clone, Copy, Debug)]
@@ -25,25 +32,29 @@ pub(crate) struct Anchor {
 /// From millimetres of the template to the page: `x = origin + unit · mm + lean · y`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
-    origin: f32,
-    lean: f32,
-    /// Page units per millimetre along a row.
-    pub(crate) unit: f32,
+    line: Line,
     /// Page units from row to row.
     pub(crate) pitch: f32,
     /// Whether labels told; otherwise it is the card's frame, or a guess from the page's width.
     pub(crate) anchored: bool,
+    /// Whether the page is the card's own frame.
+    pub(crate) framed: bool,
 }
 
 impl Columns {
     /// Page position of a template position at height `y`.
     pub(crate) fn x(&self, mm: f32, y: f32) -> f32 {
-        self.origin + self.unit * mm + self.lean * y
+        self.line.x(mm, y)
     }
 
     /// Template position of a page position at height `y`.
     pub(crate) fn mm(&self, x: f32, y: f32) -> f32 {
-        (x - self.origin - self.lean * y) / self.unit
+        (x - self.line.x(0.0, y)) / self.line.unit
+    }
+
+    /// Page units per millimetre along a row.
+    pub(crate) fn unit(&self) -> f32 {
+        self.line.unit
     }
 
     /// Template distance of a distance down the page.
@@ -69,37 +80,37 @@ impl Columns {
         };
         let guess = (page.frame.width / filot_ocr::page::CARD_WIDTH_MM).max(1e-3);
         let guess = if guess.is_finite() { guess } else { 1.0 };
-        let unit = unit.or(frame).or(step).unwrap_or(guess).max(1e-3);
+        let unit = frame.or(unit).or(step).unwrap_or(guess).max(1e-3);
         let pitch = PITCH
             * step.unwrap_or(if units.is_empty() && frame.is_none() { layout.pitch / PITCH } else { unit });
+        let pitch = pitch.max(1e-3);
 
-        let lefts: Vec<(f32, f32)> =
-            anchors.iter().map(|anchor| (anchor.y, anchor.label_x - unit * anchor.slot.label_x())).collect();
-        let mut leans: Vec<f32> = lefts
+        let marks: Vec<Mark> = anchors
             .iter()
-            .enumerate()
-            .flat_map(|(index, a)| lefts[index + 1..].iter().map(move |b| (b.0 - a.0, b.1 - a.1)))
-            .filter(|(dy, _)| dy.abs() > 2.0 * pitch)
-            .map(|(dy, dx)| dx / dy)
+            .flat_map(|anchor| {
+                let label = Mark { mm: anchor.slot.label_x(), x: anchor.label_x, y: anchor.y };
+                [Some(label), anchor.value_x.map(|x| Mark { mm: VALUE_X, x, y: anchor.y })]
+            })
+            .flatten()
             .collect();
-        let lean = if leans.len() >= 3 { median(&mut leans).unwrap_or(0.0).clamp(-0.5, 0.5) } else { 0.0 };
-        let mut origins: Vec<f32> = lefts.iter().map(|(y, x)| x - lean * y).collect();
-        let left_edge = || {
-            let mut edges: Vec<f32> = layout
-                .rows
-                .iter()
-                .filter_map(|row| row.pieces.first())
-                .map(|piece| piece.span.rect().x0)
-                .collect();
-            median(&mut edges).unwrap_or(0.0) - unit * LABEL_X
+        let mut lefts: Vec<f32> = marks.iter().map(|mark| mark.x - unit * mark.mm).collect();
+        let origin = match (median(&mut lefts), frame) {
+            (_, Some(_)) => 0.0,
+            (Some(origin), None) => origin,
+            (None, None) => left_edge(layout) - unit * LABEL_X,
         };
-        let origin = match median(&mut origins) {
-            Some(origin) => origin,
-            None if frame.is_some() => 0.0,
-            None => left_edge(),
-        };
-        Self { origin, lean, unit, pitch: pitch.max(1e-3), anchored: !anchors.is_empty() }
+        let start = Line { origin, unit, lean: 0.0 };
+        let hold = if frame.is_some() { HOLD_FRAMED } else { HOLD_LOOSE };
+        let line = fit::through(start, &marks, ROWS * pitch, hold);
+        Self { line, pitch, anchored: !anchors.is_empty(), framed: frame.is_some() }
     }
+}
+
+/// Where most rows begin.
+fn left_edge(layout: &Layout) -> f32 {
+    let first = |row: &Row| row.pieces.first().map(|piece| piece.span.rect().x0);
+    let mut edges: Vec<f32> = layout.rows.iter().filter_map(first).collect();
+    median(&mut edges).unwrap_or(0.0)
 }
 
 /// The labels of the field rows that can be recognised wherever they stand, from top to bottom.
@@ -116,7 +127,7 @@ pub(crate) fn anchors(layout: &Layout) -> Vec<Anchor> {
                     let anchor = Anchor {
                         slot,
                         y: row.y,
-                        label_x: piece.span.rect().x0,
+                        label_x: piece.span.glyphs.first().map_or(piece.span.rect().x0, |glyph| glyph.x0),
                         value_x: value_x(row, place, piece, found.end),
                     };
                     match best.iter_mut().find(|(_, other)| other.slot == slot) {

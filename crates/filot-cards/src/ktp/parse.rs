@@ -1,7 +1,7 @@
 //! What a piece of text on a KTP looks like, and where in it the value is.
 
 use super::columns::Columns;
-use super::template::{NIK_DIGIT, NIK_X, Slot, VALUE_X};
+use super::template::{NIK_X, Slot, VALUE_X};
 use crate::confusion::{self, Prefix};
 use crate::dates;
 use crate::region;
@@ -46,9 +46,16 @@ pub(crate) fn after_colon(span: &Span) -> Span {
 
 /// Cuts the value out of a row: what stands after the label and the colon. Where no label was recognised, what stands
 /// in the value column. Also says whether a colon was read.
-pub(crate) fn value_of(text: &Span, label: Option<Prefix>, y: f32, columns: &Columns) -> (Span, bool) {
-    let column = columns.x(VALUE_X, y);
-    let tolerance = 0.6 * columns.unit;
+pub(crate) fn value_of(
+    slot: Slot,
+    text: &Span,
+    label: Option<Prefix>,
+    y: f32,
+    columns: &Columns,
+) -> (Span, bool) {
+    let number = slot == Slot::Nik;
+    let column = columns.x(if number { NIK_X } else { VALUE_X }, y);
+    let tolerance = 0.6 * columns.unit();
     let mut start = label.map_or(0, |found| found.end);
     if label.is_none_or(|found| found.similarity < 0.75) && columns.anchored {
         // What lies left of the column is label, read or not.
@@ -67,7 +74,9 @@ pub(crate) fn value_of(text: &Span, label: Option<Prefix>, y: f32, columns: &Col
     }
     let value = after_colon(&text.slice(start, usize::MAX));
     let colon = colon_at.is_some() || colon_before;
-    (if colon { value } else { without_misread_colon(value, column, columns.unit) }, colon)
+    // The number has its own way of telling its colon.
+    let value = if colon || number { value } else { without_misread_colon(value, column, columns.unit()) };
+    (value, colon)
 }
 
 /// Removes a colon that was read as some thin letter or mark: a first character left of the value column.
@@ -80,27 +89,29 @@ fn without_misread_colon(value: Span, column: f32, unit: f32) -> Span {
     let apart = first(next) == ' ';
     let left = centre < column - 0.15 * unit;
     let far_left = centre < column - 0.7 * unit;
-    let dropped = mark || left && thin && (as_colon || apart || belief(head) < 0.8) || far_left && thin;
+    let dropped = mark
+        || left && thin && (as_colon || apart || belief(head) < 0.8)
+        || far_left && thin && belief(head) < 0.95;
     if dropped { value.slice(1, usize::MAX) } else { value }
 }
 
 /// The digits of the NIK row without its colon, which the OCR-A face turns into a `1` at times: it stands farther from the
 /// first digit than the digits from each other.
-pub(crate) fn nik_digits(value: &Span, y: f32, columns: &Columns) -> Span {
+pub(crate) fn nik_digits(value: &Span) -> Span {
     let visible: Vec<usize> = (0..value.len()).filter(|&i| first(&value.glyphs[i]) != ' ').collect();
     let centre = |i: usize| (value.glyphs[i].x0 + value.glyphs[i].x1) / 2.0;
-    if let [head, next, .., last] = visible[..] {
-        let digits = visible.len() - 1;
-        if digits >= 15 {
-            let step = (centre(last) - centre(next)) / (digits - 1) as f32;
-            let apart = centre(next) - centre(head) > 1.25 * step;
-            let left = columns.anchored && columns.mm(centre(head), y) < NIK_X - 0.4 * NIK_DIGIT;
-            if digits >= 16 && left || apart && left {
-                return value.slice(next, usize::MAX);
-            }
-        }
-    }
-    value.clone()
+    let [head, next, .., last] = visible[..] else { return value.clone() };
+    let digits = visible.len() - 1;
+    // Sixteen characters are the number, unless the first is a lonely stroke before a number that is one short.
+    let stroke = matches!(first(&value.glyphs[head]), '1' | 'I' | 'l' | '|' | '!' | ':' | '.');
+    let step = (centre(last) - centre(next)) / (digits - 1) as f32;
+    let apart = (centre(next) - centre(head)) / step.max(1e-6);
+    let colon = match digits {
+        16.. => apart > 1.15 || stroke,
+        15 => stroke && apart > 1.4,
+        _ => false,
+    };
+    if colon { value.slice(next, usize::MAX) } else { value.clone() }
 }
 
 /// Similarity of a header row that says what it is without KABUPATEN or KOTA, as the cities of Jakarta do.
@@ -163,13 +174,11 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
             () if dates::find(glyphs).is_some() => -1.5,
             () => 0.2,
         },
-        Slot::RtRw => {
-            if rt_rw(value).is_some() {
-                2.5
-            } else {
-                -1.0
-            }
-        }
+        Slot::RtRw => match rt_rw(value) {
+            Some([rt, rw]) if rt.len() == 3 && rw.len() == 3 => 2.5,
+            Some(_) => 0.5,
+            None => -1.0,
+        },
         Slot::Village | Slot::District => match () {
             () if shape.digits > 3 || like(vocabulary::FOR_LIFE) || listed(&vocabulary::RELIGION) => -1.5,
             () if starts_like_address(value) => -0.5,
@@ -265,8 +274,13 @@ pub(crate) fn rt_rw(value: &Span) -> Option<[Vec<crate::digits::Digit>; 2]> {
     let bare = visible.len() == 7;
     for (place, glyph) in visible.into_iter().enumerate() {
         let c = first(glyph);
-        // Between two groups of three digits stands the slash, whatever it was read as.
-        let slash = if bare { place == 3 } else { !c.is_ascii_alphanumeric() };
+        // Between two groups of three digits stands the slash, whatever thin thing it was read as.
+        let slash = if bare {
+            place == 3
+                && (!c.is_ascii_alphanumeric() || matches!(c, '1' | '7' | 'I' | 'l' | 'J' | 'f' | 't' | 'i'))
+        } else {
+            !c.is_ascii_alphanumeric()
+        };
         if slash {
             groups.push(Vec::new());
         } else if let (Some(digit), Some(group)) = (crate::digits::digit(glyph), groups.last_mut()) {

@@ -22,7 +22,9 @@ pub(crate) fn weak(
     weak: impl Fn(FieldKey) -> bool,
 ) -> Vec<(FieldKey, Region)> {
     let mut regions = Vec::new();
-    if !sheet.columns.anchored && sheet.placed.len() < 3 {
+    let in_place =
+        sheet.columns.anchored || sheet.columns.framed && !sheet.placed.is_empty() || sheet.placed.len() >= 3;
+    if !in_place {
         return regions;
     }
     for key in FieldKey::KTP {
@@ -82,8 +84,8 @@ fn padded_rows(span: &Span, sheet: &Sheet) -> Vec<Rect> {
         let middle = rect.centre().y;
         rect.y0 = middle - 0.55 * height;
         rect.y1 = middle + 0.55 * height;
-        rect.x0 -= 0.6 * sheet.columns.unit;
-        rect.x1 += 1.2 * sheet.columns.unit;
+        rect.x0 -= 0.6 * sheet.columns.unit();
+        rect.x1 += 1.2 * sheet.columns.unit();
     }
     rects
 }
@@ -93,7 +95,8 @@ fn predicted(sheet: &Sheet, key: FieldKey, slot: Slot) -> Option<Rect> {
     let y = height_of(sheet, slot)?;
     let (from, to) = match key {
         FieldKey::Gender => (VALUE_X, BLOOD_LABEL_X - 0.5),
-        FieldKey::BloodType => (BLOOD_VALUE_X - 1.0, VALUE_END),
+        // With its label, as a lone dash is hardly found.
+        FieldKey::BloodType => (BLOOD_LABEL_X - 0.4, VALUE_END),
         FieldKey::Nik => (NIK_X - 0.8, NIK_X + 16.6 * NIK_DIGIT),
         FieldKey::Province | FieldKey::Regency => (HEADER_X - 31.0, HEADER_X + 31.0),
         _ => (VALUE_X - 0.2, VALUE_END),

@@ -18,6 +18,9 @@ const REGION_DISTANCE: f32 = 0.055;
 /// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
 
+/// How often the colon without a value is something else than a dash.
+const LONE_DASH_DOUBT: f32 = 0.15;
+
 /// The codes that the printed region names stand for, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Printed {
@@ -114,7 +117,15 @@ pub(crate) fn exchanged(mut places: Vec<digits::Digit>, place: usize, digit: cha
 }
 
 /// `A`, `B`, `AB`, `O` with an optional sign, `-`, or TIDAK TAHU.
+///
+/// A colon with nothing behind it stands for the dash: the recogniser finds every letter there, but a lone dash hardly
+/// ever, and no card leaves the place empty.
 fn blood_type(span: &Span) -> Option<Reading> {
+    if span.text().trim() == ":" {
+        let mut reading = Reading::new("-".to_owned(), span, Standing::Valid).repaired(Repair::Vocabulary);
+        reading.doubt = LONE_DASH_DOUBT;
+        return Some(reading);
+    }
     let mut value = String::new();
     let mut look_alike = false;
     for c in span.glyphs.iter().map(first) {
@@ -127,7 +138,8 @@ fn blood_type(span: &Span) -> Option<Reading> {
             't' | 'f' if !value.is_empty() => '+',
             '_' | '~' | '=' => '-',
             ' ' | '.' | ',' | ':' | '\'' | '"' => continue,
-            _ => return listed(span, &[&["TIDAK TAHU"]]),
+            // The portrait may cover the second word.
+            _ => return listed(span, &[&["TIDAK TAHU", "TIDAK"]]).map(unknown_blood_type),
         };
         look_alike |= read != c.to_ascii_uppercase();
         value.push(read);
@@ -139,6 +151,14 @@ fn blood_type(span: &Span) -> Option<Reading> {
     reading.doubt =
         span.glyphs.iter().filter(|g| first(g) != ' ').map(|g| 1.0 - crate::span::belief(g)).sum();
     Some(if look_alike { reading.repaired(Repair::LookAlike) } else { reading })
+}
+
+fn unknown_blood_type(mut reading: Reading) -> Reading {
+    if reading.value == "TIDAK" {
+        reading.value = "TIDAK TAHU".to_owned();
+        reading = reading.repaired(Repair::Vocabulary);
+    }
+    reading
 }
 
 fn rt_rw(span: &Span) -> Option<Reading> {
@@ -173,35 +193,34 @@ fn address(mut reading: Reading) -> Reading {
 /// The nearest of the given region names, if one is near enough. With `bare`, names count without KABUPATEN or KOTA.
 fn region_name(
     span: &Span,
-    names: impl Iterator<Item = &'static region::Name>,
+    names: impl Iterator<Item = &'static region::Name> + Clone,
     bare: bool,
 ) -> Option<Reading> {
     let read = region::fold(&span.text());
-    let mut best: Option<(f32, &'static str)> = None;
+    let folded = |name: &'static region::Name| if bare { &name.folded_bare } else { &name.folded };
+    let printed =
+        |name: &'static region::Name| if bare { region::split_kind(&name.printed).1 } else { &name.printed };
+    if let Some(name) = names.clone().find(|name| *folded(name) == read) {
+        return Some(from_entry(span, printed(name), 0.0, Repair::RegionName));
+    }
+    let mut best: Option<(f32, &'static region::Name)> = None;
     let mut second = f32::INFINITY;
-    for name in names {
-        let printed = if bare { region::split_kind(&name.printed).1 } else { &name.printed };
-        // Much longer or shorter names cannot be near.
-        if read.len().abs_diff(region::fold(printed).len()) > 2 {
-            continue;
-        }
-        let distance = confusion::distance(&span.glyphs, printed);
+    // Much longer or shorter names cannot be near.
+    for name in names.filter(|name| folded(name).len().abs_diff(read.len()) <= 1) {
+        let distance = confusion::distance(&span.glyphs, printed(name));
         match best {
-            Some((_, entry)) if region::fold(entry) == region::fold(printed) => {}
+            Some((_, found)) if folded(found) == folded(name) => {}
             Some((least, _)) if distance >= least => second = second.min(distance),
             _ => {
                 second = best.map_or(second, |(least, _)| least);
-                best = Some((distance, printed));
+                best = Some((distance, name));
             }
         }
     }
-    let (distance, entry) = best?;
-    if region::fold(entry) == read {
-        return Some(from_entry(span, entry, 0.0, Repair::RegionName));
-    }
-    let limit = (REGION_DISTANCE * confusion::weight(entry)).max(0.45);
+    let (distance, name) = best?;
+    let limit = (REGION_DISTANCE * confusion::weight(printed(name))).max(0.45);
     (distance <= limit && second - distance > 0.3)
-        .then(|| from_entry(span, entry, distance, Repair::RegionName))
+        .then(|| from_entry(span, printed(name), distance, Repair::RegionName))
 }
 
 fn province(span: &Span) -> Option<Reading> {
@@ -212,7 +231,10 @@ fn province(span: &Span) -> Option<Reading> {
     let known: Vec<&'static str> = region::names("", 2).map(|name| name.printed.as_str()).collect();
     listed(&name, &[&known])
         .map(|reading| renamed(reading, Repair::Vocabulary, Repair::RegionName))
-        .or_else(|| free_text(&name, Text::Letters))
+        // A row that is not recognisably the header says nothing.
+        .or_else(|| {
+            (label.similarity >= 0.7 && name.len() >= 4).then(|| free_text(&name, Text::Letters)).flatten()
+        })
 }
 
 fn renamed(mut reading: Reading, from: Repair, to: Repair) -> Reading {
@@ -238,7 +260,8 @@ fn regency(span: &Span, province: Option<&'static str>) -> Option<Reading> {
     let found = province
         .and_then(|code| region_name(&name, of_kind(code), true))
         .or_else(|| region_name(&name, of_kind(""), true).filter(|found| found.repairs.is_empty()));
-    let mut reading = found.or_else(|| free_text(&name, Text::Words))?;
+    let unknown = || (!kind.is_empty() && name.len() >= 3).then(|| free_text(&name, Text::Words)).flatten();
+    let mut reading = found.or_else(unknown)?;
     if !kind.is_empty() {
         reading.value = format!("{kind} {}", reading.value);
         reading.original = span.text();

@@ -13,8 +13,9 @@ pub(crate) const INDENTED_X: f32 = 7.02;
 pub(crate) const VALUE_X: f32 = 20.7;
 /// Where values end and the portrait begins.
 pub(crate) const VALUE_END: f32 = 60.8;
-/// Pieces that begin right of this belong to the place and date of issue.
-pub(crate) const RIGHT_COLUMN_X: f32 = 57.0;
+/// Pieces that begin right of this and are centred right of the other belong to the place and date of issue.
+pub(crate) const RIGHT_COLUMN_X: f32 = 52.0;
+pub(crate) const RIGHT_CENTRE: f32 = 62.5;
 /// Left edges of the blood type's label and value.
 pub(crate) const BLOOD_LABEL_X: f32 = 42.6;
 pub(crate) const BLOOD_VALUE_X: f32 = 55.6;

@@ -12,7 +12,7 @@ use crate::confusion;
 use crate::dates;
 use crate::digits::{self, Digit};
 use crate::field::FieldKey;
-use crate::layout::Layout;
+use crate::layout::{Layout, Row as LayoutRow};
 use crate::span::{Span, first};
 
 /// A header or label must be at least this similar.
@@ -20,7 +20,7 @@ const LABEL: f32 = 0.72;
 /// Digits that a number line must have to be one.
 const MIN_DIGITS: usize = 10;
 /// Rows of the card begin within so many line heights of each other, fingers and perspective included.
-const LEFT: f32 = 2.5;
+const LEFT: f32 = 1.2;
 const RIGHT: f32 = 7.0;
 
 /// What a row says.
@@ -151,8 +151,7 @@ fn starts_address(value: &Span) -> bool {
 }
 
 fn rows(layout: &Layout) -> Vec<Row> {
-    let kinds: Vec<Vec<(Kind, Span, bool)>> =
-        layout.rows.iter().map(|row| row.pieces.iter().map(|piece| kind(&piece.span)).collect()).collect();
+    let kinds: Vec<Vec<(Kind, Span, bool)>> = layout.rows.iter().map(row_kinds).collect();
     // The card's left edge, row by row from the first row that can only be the card's.
     let is_landmark = |kind: &Kind| {
         matches!(kind, Kind::Number(_) | Kind::PlaceNumber | Kind::TaxOffice | Kind::Registered)
@@ -167,6 +166,9 @@ fn rows(layout: &Layout) -> Vec<Row> {
         let below = landmark.is_none_or(|(at, _)| index >= at);
         let mut taken: Vec<(Kind, Span, bool, f32)> = Vec::new();
         for (piece, (kind, value, labelled)) in row.pieces.iter().zip(kinds) {
+            if value.is_blank() {
+                continue;
+            }
             let free = matches!(kind, Kind::Header | Kind::Website);
             let x0 = piece.span.rect().x0;
             let aligned = left.is_none_or(|left| {
@@ -178,9 +180,13 @@ fn rows(layout: &Layout) -> Vec<Row> {
                 taken.push((kind, value, labelled, x0));
             }
         }
-        // A row whose first piece says what it is takes the rest of the row with it.
+        // What stands left of a piece that says what it is does not belong to it.
+        let start = taken.iter().position(|part| part.2 || is_landmark(&part.0)).unwrap_or(0);
+        taken.drain(..start);
         let Some((kind, _, labelled, x0)) = taken.first().cloned() else { continue };
-        if is_landmark(&kind) && labelled {
+        // The edge may drift from row to row where the page is bent.
+        let near = left.is_some_and(|left| (x0 - left).abs() < 0.6 * layout.pitch);
+        if is_landmark(&kind) && labelled || near {
             left = Some(x0);
         }
         let parts =
@@ -191,6 +197,23 @@ fn rows(layout: &Layout) -> Vec<Row> {
         }
     }
     found
+}
+
+/// What the pieces of a row say. A label that stands apart from its number is read together with it.
+fn row_kinds(row: &LayoutRow) -> Vec<(Kind, Span, bool)> {
+    let mut kinds: Vec<(Kind, Span, bool)> = row.pieces.iter().map(|piece| kind(&piece.span)).collect();
+    for place in 1..kinds.len() {
+        let label = &row.pieces[place - 1].span;
+        if kinds[place].2 || label.len() > 10 || places(&kinds[place].1).is_none() {
+            continue;
+        }
+        let whole = Span::join([label.clone(), row.pieces[place].span.clone()]);
+        if let Some((kind, value, true)) = number(&whole) {
+            kinds[place - 1] = (kind, value, true);
+            kinds[place].1 = Span::default();
+        }
+    }
+    kinds
 }
 
 /// What a piece of text says, and the value in it.

@@ -74,8 +74,8 @@ pub(super) enum Layout {
     Rows,
     /// The whole picture has to be there: interlaced PNG, WebP. Bytes per pixel.
     Whole(u32),
-    /// JPEG: coefficients per pixel that have to be kept (0 unless progressive) and colour channels.
-    Jpeg { coefficients: f32, channels: u8 },
+    /// JPEG: coefficients per pixel that have to be kept, 0 unless progressive.
+    Jpeg { coefficients: f32 },
 }
 
 impl Header {
@@ -127,11 +127,10 @@ impl Header {
         let inner = match self.layout {
             Layout::Rows => u64::from(self.width) * 64,
             Layout::Whole(bytes_per_pixel) => pixels * u64::from(bytes_per_pixel),
-            Layout::Jpeg { coefficients, channels, .. } => {
+            Layout::Jpeg { coefficients } => {
                 let kept = (pixels as f64 * 2.0 * f64::from(coefficients)) as u64;
-                // Planes of the decoder that reduces while decoding; four channels are decoded in full size.
-                let planes = if channels == 4 { pixels * 3 } else { pixels / area * u64::from(channels) };
-                kept + planes
+                // Decoded in full size before it is reduced.
+                kept + if reduction > 1 { pixels * 3 } else { 0 }
             }
         };
         result + inner

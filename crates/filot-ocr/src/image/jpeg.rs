@@ -1,15 +1,14 @@
-//! JPEG: its markers, and two decoders. The one that can decode at a half, a quarter or an eighth straight from the
-//! DCT coefficients serves large photos at a fraction of the memory; the other is faster at full size and knows
-//! four-channel pictures.
-
-use std::io;
+//! JPEG: its markers, and the decoder.
+//!
+//! Photos are decoded in full size and then reduced: measured in CPU time, that is a fifth less than the decoder that
+//! reduces while it decodes (`jpeg-decoder`), which also starts threads of its own.
 
 use image::RgbImage;
 use image::metadata::Orientation;
-use jpeg_decoder::PixelFormat;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
+use zune_jpeg::errors::DecodeErrors;
 
 use super::header::{Format, Header, Layout, check_size};
 use super::{ImageError, Limits, reduce};
@@ -72,7 +71,6 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         layout: Layout::Jpeg {
             coefficients: if frame.progressive || scans > 1 { frame.samples_per_pixel } else { 0.0 },
-            channels: frame.channels,
         },
     })
 }
@@ -98,7 +96,6 @@ fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
 struct Frame {
     width: u32,
     height: u32,
-    channels: u8,
     progressive: bool,
     /// Samples of all channels to one pixel: 3 without, 1.5 with the usual halved colours.
     samples_per_pixel: f32,
@@ -131,7 +128,6 @@ impl Frame {
         Ok(Self {
             width: u32::from(u16::from_be_bytes([*w1, *w0])),
             height: u32::from(u16::from_be_bytes([*h1, *h0])),
-            channels: *channels,
             progressive: marker == 0xC2,
             samples_per_pixel: samples / f32::from(most_h * most_v),
         })
@@ -139,27 +135,7 @@ impl Frame {
 }
 
 /// Decodes at `1/reduction`, as stored (not yet turned upright).
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &Header,
-    reduction: u32,
-    limits: &Limits,
-) -> Result<RgbImage, ImageError> {
-    let Layout::Jpeg { channels, .. } = header.layout else {
-        return Err(ImageError::Corrupt("not a JPEG header"));
-    };
-    if channels == 4 {
-        let (rgb, width, height) = full_size(bytes, limits)?;
-        return reduce::rows(&rgb, width, height, reduction).ok_or(ImageError::Truncated);
-    }
-    if reduction > 1 {
-        return reduced(bytes, header, reduction, limits);
-    }
-    let (rgb, width, height) = full_size(bytes, limits)?;
-    RgbImage::from_raw(width, height, rgb).ok_or(ImageError::Truncated)
-}
-
-fn full_size(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, u32, u32), ImageError> {
+pub(super) fn decode(bytes: &[u8], reduction: u32, limits: &Limits) -> Result<RgbImage, ImageError> {
     let options = DecoderOptions::new_fast()
         .set_max_width(limits.side as usize)
         .set_max_height(limits.side as usize)
@@ -167,34 +143,16 @@ fn full_size(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, u32, u32), Image
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let rgb = decoder.decode().map_err(|error| match error {
-        zune_jpeg::errors::DecodeErrors::ExhaustedData | zune_jpeg::errors::DecodeErrors::IoErrors(_) => {
-            ImageError::Truncated
-        }
-        zune_jpeg::errors::DecodeErrors::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => ImageError::Truncated,
+        DecodeErrors::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
         _ => ImageError::Corrupt("JPEG data"),
     })?;
     let (width, height) = decoder.dimensions().ok_or(ImageError::Truncated)?;
-    Ok((rgb, width as u32, height as u32))
-}
-
-fn reduced(bytes: &[u8], header: &Header, reduction: u32, limits: &Limits) -> Result<RgbImage, ImageError> {
-    let failed = |error| match error {
-        jpeg_decoder::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => ImageError::Truncated,
-        jpeg_decoder::Error::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
-        _ => ImageError::Corrupt("JPEG data"),
+    let (width, height) = (width as u32, height as u32);
+    let picture = if reduction > 1 {
+        reduce::rows(&rgb, width, height, reduction)
+    } else {
+        RgbImage::from_raw(width, height, rgb)
     };
-    let mut decoder = jpeg_decoder::Decoder::new(bytes);
-    decoder.set_max_decoding_buffer_size(usize::try_from(limits.memory).unwrap_or(usize::MAX));
-    // The decoder takes the smallest scale at which one of the sides reaches its wish; only the longer side has one.
-    let wished = u16::try_from(header.width.max(header.height) / reduction).unwrap_or(u16::MAX);
-    let (width, height) = if header.width >= header.height { (wished, u16::MAX) } else { (u16::MAX, wished) };
-    decoder.scale(width, height).map_err(failed)?;
-    let data = decoder.decode().map_err(failed)?;
-    let info = decoder.info().ok_or(ImageError::Truncated)?;
-    let rgb = match info.pixel_format {
-        PixelFormat::RGB24 => data,
-        PixelFormat::L8 => data.iter().flat_map(|&v| [v, v, v]).collect(),
-        PixelFormat::L16 | PixelFormat::CMYK32 => return Err(ImageError::Unsupported("an unusual JPEG")),
-    };
-    RgbImage::from_raw(u32::from(info.width), u32::from(info.height), rgb).ok_or(ImageError::Truncated)
+    picture.ok_or(ImageError::Truncated)
 }

@@ -34,14 +34,16 @@ impl Reducer {
             self.out.extend_from_slice(row);
             return;
         }
-        for (sum, &value) in self.sums.iter_mut().zip(row) {
-            *sum += u16::from(value);
+        let cells = self.sums.iter_mut().zip(row);
+        if self.rows == 0 {
+            cells.for_each(|(sum, &value)| *sum = u16::from(value));
+        } else {
+            cells.for_each(|(sum, &value)| *sum += u16::from(value));
         }
         self.rows += 1;
         if self.rows == self.factor {
             self.emit();
             self.rows = 0;
-            self.sums.fill(0);
         }
     }
 
@@ -50,9 +52,12 @@ impl Reducer {
         match self.factor {
             // The common case, written so that the compiler sees its fixed shape.
             2 => {
-                for block in self.sums.as_chunks::<6>().0 {
+                let start = self.out.len();
+                self.out.resize(start + self.width * 3, 0);
+                let pixels = self.out[start..].as_chunks_mut::<3>().0;
+                for (pixel, block) in pixels.iter_mut().zip(self.sums.as_chunks::<6>().0) {
                     for c in 0..3 {
-                        self.out.push(((block[c] + block[c + 3] + 2) >> 2) as u8);
+                        pixel[c] = ((block[c] + block[c + 3] + 2) >> 2) as u8;
                     }
                 }
             }

@@ -8,7 +8,9 @@ use crate::page::{Point, Quad};
 /// Lines are sought within this many degrees of the wanted direction.
 const SPREAD: i32 = 14;
 /// A gradient belongs to a line when it points within this angle of the line's normal.
-const ALIGNED_DEGREES: f32 = 10.0;
+const ALIGNED_DEGREES: f32 = 6.0;
+/// Weaker edges than this (of 0..=1) do not vote.
+const MIN_VOTE: f32 = 0.45;
 /// Lines closer than this many pixels are the same line.
 const APART: f32 = 5.0;
 
@@ -18,6 +20,8 @@ pub(super) struct Edges {
     height: usize,
     /// Unit normal times strength; strength is 0..=1, where 1 is well above the picture's own noise.
     gradient: Vec<(f32, f32)>,
+    /// Brightness of each colour channel on the logarithmic scale.
+    planes: Vec<Vec<f32>>,
 }
 
 /// A line as all points with `normal · p = offset`.
@@ -27,7 +31,41 @@ pub(super) struct Side {
     offset: f32,
 }
 
+/// A line with the edge strength along it, summed up so that the support of any part of it is one subtraction.
+pub(super) struct Candidate {
+    pub(super) side: Side,
+    /// Sum of edge strengths up to each step of one pixel, starting `-reach` pixels from the foot of the origin.
+    sums: Vec<f32>,
+    reach: f32,
+}
+
+impl Candidate {
+    /// Share of the line between `a` and `b` (points on it), without its ends, along which there is an edge.
+    pub(super) fn support(&self, a: Point, b: Point, ends: f32) -> f32 {
+        let (ta, tb) = (self.side.along(a), self.side.along(b));
+        let (start, end) = (ta.min(tb), ta.max(tb));
+        let margin = (end - start) * ends;
+        let index = |t: f32| ((t + self.reach).max(0.0) as usize).min(self.sums.len() - 1);
+        let (from, to) = (index(start + margin), index(end - margin));
+        (self.sums[to] - self.sums[from]) / (end - start - 2.0 * margin).max(1.0)
+    }
+}
+
 impl Side {
+    pub(super) fn distance(&self, p: Point) -> f32 {
+        (self.normal.x * p.x + self.normal.y * p.y - self.offset).abs()
+    }
+
+    /// Position along the line, in pixels from the foot of the origin.
+    fn along(&self, p: Point) -> f32 {
+        p.x * self.normal.y - p.y * self.normal.x
+    }
+
+    /// The inverse of `along`.
+    fn point(&self, t: f32) -> Point {
+        Point { x: self.normal.x * self.offset + self.normal.y * t, y: self.normal.y * self.offset - self.normal.x * t }
+    }
+
     fn through(a: Point, b: Point) -> Option<Self> {
         let (dx, dy) = (b.x - a.x, b.y - a.y);
         let length = dx.hypot(dy);
@@ -91,32 +129,36 @@ impl Edges {
                 *g = (g.0 / magnitude * strength, g.1 / magnitude * strength);
             }
         }
-        Self { width, height, gradient }
+        Self { width, height, gradient, planes }
     }
 
     /// The strongest lines that run within `SPREAD` of `degrees`, by Hough votes of the edges in `near`.
-    pub(super) fn lines(&self, degrees: f32, count: usize, near: &Surroundings) -> Vec<Side> {
+    pub(super) fn lines(&self, degrees: f32, count: usize, near: &Surroundings) -> Vec<Candidate> {
         let slants: Vec<(f32, f32)> = (-SPREAD..=SPREAD)
             .map(|offset| {
                 let angle = (degrees + 90.0 + offset as f32).to_radians();
                 (angle.cos(), angle.sin())
             })
             .collect();
+        let (mid_x, mid_y) = slants[SPREAD as usize];
         let reach = self.width + self.height;
         let bins = 2 * reach;
         let mut votes = vec![0.0f32; slants.len() * bins];
-        let aligned = ALIGNED_DEGREES.to_radians().cos();
         for y in 0..self.height {
             for x in 0..self.width {
                 let (gx, gy) = self.gradient[y * self.width + x];
                 let strength = gx.hypot(gy);
-                if strength < 0.4 || !near.contain(Point { x: x as f32, y: y as f32 }) {
+                if strength < MIN_VOTE || !near.contain(Point { x: x as f32, y: y as f32 }) {
                     continue;
                 }
-                for (slot, (nx, ny)) in slants.iter().enumerate() {
-                    if (gx * nx + gy * ny).abs() < aligned * strength {
-                        continue;
-                    }
+                // The gradient's angle against the middle slant, either way round; votes go to the slants about it.
+                let (dot, cross) = (gx * mid_x + gy * mid_y, mid_x * gy - mid_y * gx);
+                let offset = (cross / dot).atan().to_degrees();
+                let low = (offset - ALIGNED_DEGREES).ceil().max(-SPREAD as f32) as i32;
+                let high = (offset + ALIGNED_DEGREES).floor().min(SPREAD as f32) as i32;
+                for slot in low..=high {
+                    let slot = (slot + SPREAD) as usize;
+                    let (nx, ny) = slants[slot];
                     let offset = (x as f32 + 0.5) * nx + (y as f32 + 0.5) * ny + reach as f32;
                     let bin = offset as usize;
                     if bin < bins {
@@ -159,29 +201,69 @@ impl Edges {
                 }
             }
         }
-        kept
+        kept.into_iter().map(|side| self.candidate(side)).collect()
     }
 
-    /// Share of the side from `a` to `b` (without its ends) along which there is an edge in its direction.
-    pub(super) fn support(&self, a: Point, b: Point, samples: usize, ends: f32) -> f32 {
-        let Some(side) = Side::through(a, b) else { return 0.0 };
+    fn candidate(&self, side: Side) -> Candidate {
+        let reach = self.width + self.height;
         let n = side.normal;
         let mut sum = 0.0;
+        let sums = (0..2 * reach)
+            .map(|i| {
+                let p = side.point(i as f32 - reach as f32);
+                if self.index(p.x, p.y).is_some() {
+                    sum += (-2..=2)
+                        .map(|d| self.across(p.x + n.x * d as f32, p.y + n.y * d as f32, n))
+                        .fold(0.0, f32::max);
+                }
+                sum
+            })
+            .collect();
+        Candidate { side, sums, reach: reach as f32 }
+    }
+
+    /// How much the two sides of the line from `a` to `b` differ, in logarithmic brightness: what the given share of
+    /// the line falls short of, so that letters or a pattern that merely line up count for little. `None` where most of
+    /// the line's surroundings lie outside the picture.
+    pub(super) fn step(&self, a: Point, b: Point, samples: usize, ends: f32, quantile: f32) -> Option<f32> {
+        /// Pixels from the line to the places compared, clear of the soft edge itself.
+        const CLEAR: f32 = 3.5;
+        let n = Side::through(a, b)?.normal;
+        let mut differences: Vec<Vec<f32>> = vec![Vec::with_capacity(samples); self.planes.len()];
         for i in 0..samples {
             let t = ends + (1.0 - 2.0 * ends) * (i as f32 + 0.5) / samples as f32;
             let (x, y) = (a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t);
-            let strongest = (-2..=2).map(|d| self.across(x + n.x * d as f32, y + n.y * d as f32, n)).fold(0.0, f32::max);
-            sum += strongest;
+            let before = self.index(x - n.x * CLEAR, y - n.y * CLEAR);
+            let behind = self.index(x + n.x * CLEAR, y + n.y * CLEAR);
+            if let (Some(before), Some(behind)) = (before, behind) {
+                for (list, plane) in differences.iter_mut().zip(&self.planes) {
+                    list.push(plane[behind] - plane[before]);
+                }
+            }
         }
-        sum / samples as f32
+        if differences[0].len() < samples / 2 {
+            return None;
+        }
+        let steps = differences.iter_mut().map(|list| {
+            let low = (list.len() as f32 * quantile) as usize;
+            let high = list.len() - 1 - low;
+            let below = *list.select_nth_unstable_by(low, f32::total_cmp).1;
+            let above = *list.select_nth_unstable_by(high, f32::total_cmp).1;
+            // Brighter all along, or darker all along.
+            below.max(-above)
+        });
+        Some(steps.fold(0.0, f32::max))
+    }
+
+    fn index(&self, x: f32, y: f32) -> Option<usize> {
+        let inside = x >= 0.0 && y >= 0.0 && x < self.width as f32 && y < self.height as f32;
+        inside.then(|| y as usize * self.width + x as usize)
     }
 
     /// Strength of the edge at a place whose normal is about `n`; 0 outside the picture.
     fn across(&self, x: f32, y: f32, n: Point) -> f32 {
-        if x < 0.0 || y < 0.0 || x >= self.width as f32 || y >= self.height as f32 {
-            return 0.0;
-        }
-        let (gx, gy) = self.gradient[y as usize * self.width + x as usize];
+        let Some(at) = self.index(x, y) else { return 0.0 };
+        let (gx, gy) = self.gradient[at];
         let strength = gx.hypot(gy);
         let projected = (gx * n.x + gy * n.y).abs();
         if projected > 0.85 * strength { projected } else { 0.0 }

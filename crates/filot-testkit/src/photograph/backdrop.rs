@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::lettering::{Face, Style};
 use crate::noise::{Noise, mix, mix3, ramp, wave};
 use crate::resident;
-use crate::sheet::Sheet;
+use crate::sheet::{Extent, Sheet};
 
 /// Kinds of ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Ground {
     Cloth,
     Pattern,
     Stone,
+    /// A room out of focus, as behind a card held in the hand.
+    Room,
     /// Paper with printed text.
     Print,
     /// White paper or the lid of a scanner.
@@ -39,6 +41,36 @@ pub(crate) struct Backdrop {
     grain: f32,
     turn: (f32, f32),
     page: Option<Sheet>,
+    mat: Option<Mat>,
+}
+
+/// A sheet or a pad that the card lies on, with straight edges of its own.
+struct Mat {
+    centre: [f32; 2],
+    half: [f32; 2],
+    turn: (f32, f32),
+    colour: [f32; 3],
+}
+
+impl Mat {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            centre: [42.8 + dice.range(-30.0, 30.0), 27.0 + dice.range(-25.0, 25.0)],
+            half: [dice.range(50.0, 105.0), dice.range(36.0, 80.0)],
+            turn: dice.range(-0.6, 0.6).sin_cos(),
+            colour: if dice.chance(0.6) {
+                [dice.range(222.0, 250.0); 3]
+            } else {
+                any_colour(dice, 20.0, 230.0)
+            },
+        }
+    }
+
+    fn covers(&self, x: f32, y: f32) -> bool {
+        let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
+        let (sin, cos) = self.turn;
+        (dx * cos + dy * sin).abs() < self.half[0] && (dy * cos - dx * sin).abs() < self.half[1]
+    }
 }
 
 impl Backdrop {
@@ -75,6 +107,9 @@ impl Backdrop {
             Ground::Stone => {
                 (any_colour(dice, 110.0, 225.0), any_colour(dice, 40.0, 150.0), dice.range(4.0, 30.0))
             }
+            Ground::Room => {
+                (any_colour(dice, 20.0, 120.0), any_colour(dice, 150.0, 250.0), dice.range(30.0, 90.0))
+            }
             Ground::Print | Ground::Paper => {
                 let light = dice.range(226.0, 252.0);
                 ([light, light, light - dice.range(0.0, 10.0)], [light - 6.0; 3], 40.0)
@@ -88,12 +123,21 @@ impl Backdrop {
         };
         let angle = if matches!(kind, Ground::Screen | Ground::App) { 0.0 } else { dice.range(-1.6, 1.6) };
         let turn = if kind == Ground::Print { dice.range(-0.4, 0.4) } else { angle }.sin_cos();
-        let page = (kind == Ground::Print).then(|| printed_page(dice, colour));
-        Self { kind, noise, colour, other, grain, turn, page }
+        let page = match kind {
+            Ground::Print => Some(printed_page(dice, colour)),
+            Ground::App | Ground::Screen => Some(shown_app(dice, colour)),
+            _ => None,
+        };
+        let flat = matches!(kind, Ground::Room | Ground::Paper | Ground::Screen | Ground::App);
+        let mat = (!flat && dice.chance(0.12)).then(|| Mat::draw(dice));
+        Self { kind, noise, colour, other, grain, turn, page, mat }
     }
 
     /// Colour (0 to 255) of the ground at a position.
     pub(crate) fn colour(&self, x: f32, y: f32) -> [f32; 3] {
+        if let Some(mat) = self.mat.as_ref().filter(|mat| mat.covers(x, y)) {
+            return mat.colour.map(|c| c * (1.0 + 0.03 * self.noise.at(x * 0.05, y * 0.05)));
+        }
         let (sin, cos) = self.turn;
         let (u, v) = (x * cos + y * sin, y * cos - x * sin);
         let g = 1.0 / self.grain;
@@ -132,6 +176,12 @@ impl Backdrop {
                 let speck = (self.noise.at(u * 1.3, v * 1.3) - 0.45).max(0.0);
                 mix3(self.colour, self.other, (0.4 + 0.55 * cloud + speck).clamp(0.0, 1.0))
             }
+            Ground::Room => {
+                let (a, b) = (self.noise.at(u * g, v * g), self.noise.at(u * 0.4 * g + 5.0, v * 0.6 * g));
+                let shelf = ramp(-0.05, 0.05, wave(v * 0.3 * g + 0.1 * b));
+                let tone = mix3(self.colour, self.other, ramp(-0.4, 0.6, a) * (0.35 + 0.65 * shelf));
+                [tone[0] * (1.0 + 0.25 * b), tone[1], tone[2] * (1.0 - 0.25 * b)]
+            }
             Ground::Print => self.page.as_ref().map_or(self.colour, |page| {
                 let at = |mm: f32, size: f32, limit: u32| {
                     ((mm.rem_euclid(size) * page.scale) as u32).min(limit.saturating_sub(1))
@@ -143,14 +193,22 @@ impl Backdrop {
             Ground::Screen => {
                 // Beyond the shown picture comes the dark rim of the device.
                 let inside = x > -38.0 && x < 124.0 && y > -26.0 && y < 84.0;
-                if inside { self.colour } else { self.other }
+                if inside { self.app(x, y) } else { self.other }
             }
-            Ground::App => {
-                let bar = if !(-42.0..=104.0).contains(&y) { 24.0 } else { 0.0 };
-                let sign = if self.colour[0] > 128.0 { -1.0 } else { 1.0 };
-                self.colour.map(|c| c + sign * bar)
-            }
+            Ground::App => self.app(x, y),
         }
+    }
+
+    /// The program around a shown picture; plain beyond what was drawn of it.
+    fn app(&self, x: f32, y: f32) -> [f32; 3] {
+        let Some(page) = &self.page else { return self.colour };
+        let (px, py) = ((x + APP_MARGIN[0]) * page.scale, (y + APP_MARGIN[1]) * page.scale);
+        if px < 0.0 || py < 0.0 {
+            return self.colour;
+        }
+        page.pixels
+            .get_pixel_checked(px as u32, py as u32)
+            .map_or(self.colour, |pixel| pixel.0.map(f32::from))
     }
 }
 
@@ -181,6 +239,41 @@ fn printed_page(dice: &mut Dice, paper: [f32; 3]) -> Sheet {
         }
         page.print(mix(6.0, 14.0, dice.unit()), baseline, &line, &style);
         baseline += em * if dice.chance(0.12) { 2.6 } else { 1.4 };
+    }
+    page
+}
+
+/// How far the drawn part of a program reaches beyond the card's left and upper edge, in millimetres.
+const APP_MARGIN: [f32; 2] = [9.0, 72.0];
+
+/// What a phone shows above and below a picture: bars, a title, a few words.
+fn shown_app(dice: &mut Dice, colour: [f32; 3]) -> Sheet {
+    let mut page = Sheet::new(104.0, 198.0, 0.0, 9.0, colour);
+    let (ink, bar) = if colour[0] > 128.0 { ([50.0; 3], -22.0) } else { ([214.0; 3], 26.0) };
+    let tint = colour.map(|c| c + bar);
+    page.fill(Extent { x0: 0.0, y0: 0.0, x1: 104.0, y1: 22.0 }, tint);
+    page.fill(Extent { x0: 0.0, y0: 178.0, x1: 104.0, y1: 198.0 }, tint);
+    let style = |em: f32| Style::new(Face::Sans, em, ink);
+    let clock = format!("{:02}:{:02}", dice.int(0, 23), dice.int(0, 59));
+    page.print(8.0, 7.0, &clock, &style(4.0));
+    page.print(84.0, 7.0, &format!("{}%", dice.int(5, 100)), &style(4.0));
+    page.print(
+        14.0,
+        17.0,
+        dice.word("Foto|IMG_20240312|Galeri|Kirim dokumen|Unggah foto kartu"),
+        &style(5.0),
+    );
+    page.print(
+        12.0,
+        188.0,
+        dice.word("Bagikan    Edit    Hapus|Kirim    Simpan|Balas    Teruskan"),
+        &style(4.4),
+    );
+    if dice.chance(0.5) {
+        let line = dice.word(
+            "Ini foto kartunya ya|Mohon dicek kembali|Pastikan foto terlihat jelas|Terlampir, terima kasih",
+        );
+        page.print(14.0, if dice.chance(0.5) { 52.0 } else { 148.0 }, line, &style(4.2));
     }
     page
 }

@@ -23,29 +23,32 @@ pub(crate) fn blur(picture: &mut RgbImage, sigma: f32) {
     }
 }
 
-/// Weights in 1/4096 from the centre outwards; the centre takes the rounding.
-fn gaussian(sigma: f32) -> Vec<u32> {
+/// Weights in 1/256 from the centre outwards; the centre takes the rounding. Sums of weighted bytes fit 16 bits, of which
+/// processors add many at once.
+fn gaussian(sigma: f32) -> Vec<u16> {
     let radius = (3.0 * sigma).ceil().max(1.0) as usize;
     let weights: Vec<f32> = (0..=radius).map(|n| (-((n * n) as f32) / (2.0 * sigma * sigma)).exp()).collect();
     let total = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
-    let mut kernel: Vec<u32> =
-        weights.iter().map(|weight| (weight / total * 4096.0).round() as u32).collect();
-    kernel[0] = 4096 - 2 * kernel[1..].iter().sum::<u32>();
+    let mut kernel: Vec<u16> = weights.iter().map(|weight| (weight / total * 256.0).round() as u16).collect();
+    while kernel.last() == Some(&0) {
+        kernel.pop();
+    }
+    kernel[0] = 256 - 2 * kernel[1..].iter().sum::<u16>();
     kernel
 }
 
-fn rows(picture: &mut RgbImage, kernel: &[u32]) {
+fn rows(picture: &mut RgbImage, kernel: &[u16]) {
     let width = picture.width() as usize * 3;
     let pad = (kernel.len() - 1) * 3;
     let mut padded = vec![0_u8; width + 2 * pad];
-    let mut sums = vec![0_u32; width];
+    let mut sums = vec![0_u16; width];
     for row in picture.as_mut().chunks_exact_mut(width) {
         padded[pad..pad + width].copy_from_slice(row);
         for n in 0..pad {
             padded[n] = row[n % 3];
             padded[pad + width + n] = row[width - 3 + n % 3];
         }
-        sums.fill(2048);
+        sums.fill(127);
         for (n, &weight) in kernel.iter().enumerate() {
             accumulate(&mut sums, &padded[pad + 3 * n..], weight);
             if n > 0 {
@@ -53,32 +56,37 @@ fn rows(picture: &mut RgbImage, kernel: &[u32]) {
             }
         }
         for (out, sum) in row.iter_mut().zip(&sums) {
-            *out = (sum >> 12) as u8;
+            *out = (sum >> 8) as u8;
         }
     }
 }
 
-fn accumulate(sums: &mut [u32], values: &[u8], weight: u32) {
+fn accumulate(sums: &mut [u16], values: &[u8], weight: u16) {
     for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += weight * u32::from(value);
+        *sum += weight * u16::from(value);
     }
 }
 
-fn columns(picture: &mut RgbImage, kernel: &[u32]) {
+fn add(sums: &mut [u32], values: &[u8]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += u32::from(value);
+    }
+}
+
+fn columns(picture: &mut RgbImage, kernel: &[u16]) {
     let (width, height) = (picture.width() as usize * 3, picture.height() as usize);
-    let radius = kernel.len() - 1;
     let source = picture.as_raw().clone();
     let row = |y: usize| &source[y * width..(y + 1) * width];
-    let mut sums = vec![0_u32; width];
+    let mut sums = vec![0_u16; width];
     for (y, out) in picture.as_mut().chunks_exact_mut(width).enumerate() {
-        sums.fill(2048);
+        sums.fill(127);
         accumulate(&mut sums, row(y), kernel[0]);
-        for n in 1..=radius {
-            accumulate(&mut sums, row(y.saturating_sub(n)), kernel[n]);
-            accumulate(&mut sums, row((y + n).min(height - 1)), kernel[n]);
+        for (n, &weight) in kernel.iter().enumerate().skip(1) {
+            accumulate(&mut sums, row(y.saturating_sub(n)), weight);
+            accumulate(&mut sums, row((y + n).min(height - 1)), weight);
         }
         for (out, sum) in out.iter_mut().zip(&sums) {
-            *out = (sum >> 12) as u8;
+            *out = (sum >> 8) as u8;
         }
     }
 }
@@ -120,7 +128,7 @@ fn box_columns(picture: &mut RgbImage, radius: usize) {
     let row = |y: usize| &source[y.min(height - 1) * width..(y.min(height - 1) + 1) * width];
     let mut sums: Vec<u32> = row(0).iter().map(|&value| u32::from(value) * (radius as u32 + 1)).collect();
     for y in 1..=radius {
-        accumulate(&mut sums, row(y), 1);
+        add(&mut sums, row(y));
     }
     let scale = (1 << 16) / (2 * radius as u32 + 1);
     for (y, out) in picture.as_mut().chunks_exact_mut(width).enumerate() {
@@ -158,7 +166,7 @@ pub(crate) fn shake(picture: &mut RgbImage, length: f32, angle: f32) {
             let line = &source[line..line + stride];
             let (from, to) = (dx.max(0) as usize, (width + dx.min(0)).max(0) as usize);
             let into = (-dx).max(0) as usize;
-            accumulate(&mut sums[into * 3..], &line[from * 3..to * 3], 1);
+            add(&mut sums[into * 3..], &line[from * 3..to * 3]);
             // The ends repeat the edge pixel.
             let count = to.saturating_sub(from);
             for x in (0..into).chain(into + count..width as usize) {

@@ -32,6 +32,8 @@ impl Light {
             let angle = dice.range(0.0, std::f32::consts::TAU);
             let (offset, width, depth) =
                 (dice.range(-0.25, 0.2), dice.range(0.02, 0.25), dice.range(0.3, 0.62));
+            // Where there is little light already, little is left to take away.
+            let depth = if shot.low_light { 0.5 * depth } else { depth };
             (angle.sin_cos(), offset, width, depth, dice.range(0.0, 0.12))
         });
         let columns = (width / CELL).ceil() as usize + 2;

@@ -1,6 +1,7 @@
 //! Circumstances of one picture, drawn to fit the tier that it belongs to.
 
 use super::Ground;
+use super::framing::{self, Stance};
 use super::obstacles::{Finger, Glare};
 use crate::dice::Dice;
 use crate::pose::{Placement, Pose, card_width};
@@ -51,13 +52,16 @@ pub(crate) struct Shot {
 }
 
 /// Limits of a tier. Lengths are shares of the card's width in pixels, so that print stays legible to a person.
-struct Limits {
-    least_card: f32,
-    fill: (f32, f32),
-    roll: f32,
-    tilt: f32,
+pub(super) struct Limits {
+    pub(super) least_card: f32,
+    pub(super) fill: (f32, f32),
+    pub(super) roll: f32,
+    pub(super) tilt: f32,
     blur: f32,
+    /// Probability and greatest length of a shake.
     motion: (f32, f32),
+    /// Greatest deviation of blur and shake together.
+    smear: f32,
     noise: (f32, f32),
     quality: (u32, u32),
     shadow: f32,
@@ -78,6 +82,7 @@ const CLEAN: Limits = Limits {
     tilt: 0.10,
     blur: 0.0006,
     motion: (0.0, 0.0),
+    smear: 0.0008,
     noise: (0.4, 2.2),
     quality: (84, 96),
     shadow: 0.0,
@@ -97,6 +102,7 @@ const NORMAL: Limits = Limits {
     tilt: 0.26,
     blur: 0.0011,
     motion: (0.12, 0.005),
+    smear: 0.0016,
     noise: (1.0, 5.0),
     quality: (60, 90),
     shadow: 0.35,
@@ -116,6 +122,7 @@ const HARD: Limits = Limits {
     tilt: 0.40,
     blur: 0.0021,
     motion: (0.38, 0.0085),
+    smear: 0.0025,
     noise: (2.0, 10.0),
     quality: (32, 76),
     shadow: 0.55,
@@ -148,8 +155,13 @@ impl Shot {
         };
         let edge_cut = !wishes.uncovered && photo && look.chance(limits.edge_cut);
         let outside = wishes.beyond.or(edge_cut.then(|| look.range(0.02, 0.09)));
-        let (size, placement) =
-            frame(&mut dice.branch(2), wishes, limits, sheet, Stance { turns, cropped, flat, outside });
+        let (size, placement) = framing::place(
+            &mut dice.branch(2),
+            wishes,
+            limits,
+            sheet,
+            &Stance { turns, cropped, flat, outside },
+        );
         let pose = Pose::new(&placement);
         let card = card_width(&pose.corners(sheet));
 
@@ -172,10 +184,11 @@ impl Shot {
         } else {
             0.0
         };
+        let (blur, motion) = legible(blur, motion, limits.smear * if low_light { 0.75 } else { 1.0 } * card);
         let noise = match wishes.medium {
             Medium::Screenshot => 0.0,
             Medium::Scan => glass.range(0.3, 1.2),
-            _ => glass.range(limits.noise.0, limits.noise.1) * if low_light { 1.3 } else { 1.0 },
+            _ => glass.range(limits.noise.0, limits.noise.1) * if low_light { 0.8 } else { 1.0 },
         };
 
         let mut cover = dice.branch(5);
@@ -256,6 +269,14 @@ impl Shot {
     }
 }
 
+/// Weakens blur and shake alike so that their common deviation stays within `most`.
+fn legible(blur: f32, motion: f32, most: f32) -> (f32, f32) {
+    // A uniform smear of length 1 has a deviation of 1 / sqrt(12).
+    let deviation = (blur * blur + motion * motion / 12.0).sqrt();
+    let factor = (most / deviation.max(f32::EPSILON)).min(1.0);
+    (blur * factor, motion * factor)
+}
+
 fn round(value: f32, steps: f32) -> f32 {
     (value * steps).round() / steps
 }
@@ -274,141 +295,9 @@ fn ground(dice: &mut Dice, medium: Medium) -> Ground {
             (Ground::Stone, 1.5),
             (Ground::Print, 2.0),
             (Ground::Dark, 2.0),
+            (Ground::Room, 1.2),
             (Ground::Paper, 0.7),
         ]),
-    }
-}
-
-/// What the frame has to fit.
-struct Stance {
-    turns: u8,
-    cropped: bool,
-    flat: bool,
-    /// Share of the sheet outside the picture.
-    outside: Option<f32>,
-}
-
-/// Size of the picture and the sheet's place in it.
-fn frame(
-    dice: &mut Dice,
-    wishes: &Wishes,
-    limits: &Limits,
-    sheet: [f32; 2],
-    stance: Stance,
-) -> ([u32; 2], Placement) {
-    let upright = stance.turns % 2 == 0;
-    // Bounding box of the sheet per unit of its width.
-    let ratio = sheet[1] / sheet[0];
-    let (box_w, box_h) = if upright { (1.0, ratio) } else { (ratio, 1.0) };
-    let lengths: &[(u32, f32)] = match wishes.tier {
-        Tier::Clean => &[(1280, 4.0), (1600, 4.0), (2048, 3.0), (3000, 1.0), (4000, 0.6)],
-        Tier::Hard => &[
-            (480, 0.5),
-            (640, 1.5),
-            (800, 2.0),
-            (1024, 2.0),
-            (1280, 3.0),
-            (1600, 2.0),
-            (2048, 1.0),
-            (3264, 0.6),
-        ],
-        _ => &[
-            (640, 1.0),
-            (800, 1.5),
-            (1024, 2.0),
-            (1280, 3.0),
-            (1600, 3.0),
-            (2048, 2.0),
-            (3264, 0.7),
-            (4000, 0.4),
-        ],
-    };
-    let mut size = [1600.0_f32, 1200.0];
-    let mut width = 0.0;
-    for _ in 0..24 {
-        let long = wishes.long_side.unwrap_or_else(|| *dice.weighted(lengths)) as f32;
-        let aspect = match () {
-            () if stance.cropped => (sheet[0] / sheet[1]).max(sheet[1] / sheet[0]) * dice.range(0.99, 1.01),
-            () if wishes.medium == Medium::Screenshot => *dice.pick(&[1.78, 2.0, 2.16]),
-            () => *dice.weighted(&[(1.333, 5.0), (1.6, 2.0), (1.778, 2.0), (1.5, 0.7), (1.0, 0.4)]),
-        };
-        // The picture usually lies as the sheet does; screenshots stand.
-        let wide =
-            wishes.medium != Medium::Screenshot && (box_w > box_h) == (stance.cropped || dice.chance(0.82));
-        size = if wide { [long, (long / aspect).round()] } else { [(long / aspect).round(), long] };
-        let most = (size[0] / box_w).min(size[1] / box_h);
-        width = match () {
-            () if stance.cropped => most * dice.range(0.97, 1.0),
-            () if wishes.medium == Medium::Scan => most * dice.range(0.42, 0.8),
-            () if wishes.medium == Medium::Screenshot => most * dice.range(0.86, 0.98),
-            () => most * dice.range(limits.fill.0, limits.fill.1),
-        };
-        if width >= limits.least_card {
-            break;
-        }
-        width = limits.least_card;
-        if width < 0.95 * most {
-            break;
-        }
-    }
-    let (roll, tilt) = match () {
-        () if wishes.medium == Medium::Screenshot => (0.0, 0.0),
-        () if stance.flat => (limits.roll * 0.6, 0.0),
-        () if stance.cropped => (0.012, 0.03),
-        () => (limits.roll, limits.tilt),
-    };
-    let mut placement = Placement {
-        sheet,
-        scale: width / sheet[0],
-        centre: [size[0] / 2.0, size[1] / 2.0],
-        roll: dice.range(-roll, roll) - f32::from(stance.turns) * std::f32::consts::FRAC_PI_2,
-        pitch: dice.range(-tilt, tilt),
-        yaw: dice.range(-tilt, tilt),
-        distance: dice.range(170.0, 420.0) * (sheet[0] / 85.6).max(1.0),
-    };
-    settle(dice, &mut placement, size, stance.cropped);
-    if let Some(share) = stance.outside {
-        push_out(dice, &mut placement, size, share);
-    }
-    ([size[0] as u32, size[1] as u32], placement)
-}
-
-fn bounds(placement: &Placement) -> [f32; 4] {
-    let corners = Pose::new(placement).corners(placement.sheet);
-    let all = |pick: fn(f32, f32) -> f32, axis: usize| {
-        corners.iter().map(|c| c[axis]).reduce(pick).unwrap_or_default()
-    };
-    [all(f32::min, 0), all(f32::min, 1), all(f32::max, 0), all(f32::max, 1)]
-}
-
-/// Shrinks the sheet until it fits and moves it to a place within the frame.
-fn settle(dice: &mut Dice, placement: &mut Placement, size: [f32; 2], tight: bool) {
-    let room = if tight { 1.0 } else { 0.975 };
-    for _ in 0..4 {
-        let [x0, y0, x1, y1] = bounds(placement);
-        let excess = ((x1 - x0) / (room * size[0])).max((y1 - y0) / (room * size[1]));
-        if excess > 1.0 {
-            placement.scale /= excess * 1.002;
-        }
-    }
-    let [x0, y0, x1, y1] = bounds(placement);
-    // Most people put the card about the middle.
-    let mut place = |low: f32, high: f32, length: f32| {
-        let slack = (length - (high - low)).max(0.0);
-        slack * (0.5 + 0.5 * dice.range(-1.0, 1.0) * dice.unit()) - low
-    };
-    placement.centre[0] += place(x0, x1, size[0]);
-    placement.centre[1] += place(y0, y1, size[1]);
-}
-
-/// Moves the sheet over an edge of the frame until about `share` of it is outside.
-fn push_out(dice: &mut Dice, placement: &mut Placement, size: [f32; 2], share: f32) {
-    let [x0, y0, x1, y1] = bounds(placement);
-    match dice.int(0, 3) {
-        0 => placement.centre[0] -= x0 + share * (x1 - x0),
-        1 => placement.centre[0] += size[0] - x1 + share * (x1 - x0),
-        2 => placement.centre[1] -= y0 + share * (y1 - y0),
-        _ => placement.centre[1] += size[1] - y1 + share * (y1 - y0),
     }
 }
 

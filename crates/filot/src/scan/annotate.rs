@@ -34,7 +34,8 @@ const CARD: Rgb<u8> = Rgb([26, 115, 232]);
 pub(super) fn draw(photo: &Photo, frame: &Frame, assessment: &Assessment) -> anyhow::Result<RgbImage> {
     let font = FontRef::try_from_slice(FONT).context("the built-in font")?;
     let long = photo.width.max(photo.height).max(1) as f32;
-    let scale = (LONG_SIDE as f32 / long).min(1.0);
+    // Small pictures are shown larger, so that the panel beside them does not dwarf them.
+    let scale = (LONG_SIDE as f32 / long).min(2.0);
     let size = |side: u32| ((side as f32 * scale).round() as u32).max(1);
     let (width, height) = (size(photo.width), size(photo.height));
     let mut shown = imageops::resize(&photo.pixels, width, height, imageops::FilterType::Triangle);

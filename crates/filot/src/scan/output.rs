@@ -14,7 +14,7 @@ use super::{Outcome, OutputFormat};
 /// The object that one file becomes.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Record<'a> {
+pub(super) enum Record<'a> {
     Read {
         file: &'a str,
         #[serde(flatten)]
@@ -29,13 +29,13 @@ enum Record<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub(super) struct ErrorBody<'a> {
     code: &'a str,
     message: &'a str,
 }
 
 impl<'a> Record<'a> {
-    fn new(file: &'a str, engine: &'a str, outcome: &'a Outcome) -> Self {
+    pub(super) fn new(file: &'a str, engine: &'a str, outcome: &'a Outcome) -> Self {
         match outcome {
             Outcome::Read(scanned) => Self::Read {
                 file,

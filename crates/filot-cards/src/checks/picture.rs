@@ -1,0 +1,60 @@
+//! Checks of the picture: the measured numbers against thresholds. All thresholds stand here.
+
+use super::{Case, Check, CheckCode, Outcome};
+use crate::kind::DocumentType;
+
+/// Share of the card's frame outside the photo: from here some of it is missing, and from the second so much that it is
+/// no whole card.
+const CUT_OFF: (f32, f32) = (0.04, 0.10);
+/// Pixels across the card.
+const NARROW: f32 = 380.0;
+/// Distance from light to dark at the edge of a character, as a share of the card's width (0.5 mm).
+const SOFT: f32 = 0.0058;
+/// Share of the card that is burnt out.
+const GLARING: f32 = 0.04;
+/// Median brightness, and the distance between paper and ink.
+const DARK: f32 = 0.14;
+const PALE: f32 = 0.18;
+/// Mean saturation below which a picture has no colour, and the median brightness above which that is a copier's work:
+/// copiers turn the card's ground white, cameras and scanners in grey mode leave it grey.
+const GREY: f32 = 0.035;
+const COPIED: f32 = 0.80;
+/// Strength of periodic patterns.
+const PERIODIC: f32 = 0.62;
+
+pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
+    let quality = &case.page.quality;
+    let measured = quality.card_width_px > 0.0;
+    let check = |code, warns: bool| {
+        let outcome = match (measured, warns) {
+            (false, _) => Outcome::NotRun,
+            (true, true) => Outcome::Warn,
+            (true, false) => Outcome::Pass,
+        };
+        Check::new(code, outcome)
+    };
+    let complete = match quality.cut_off {
+        _ if !measured => Outcome::NotRun,
+        cut if cut >= CUT_OFF.1 => Outcome::Fail,
+        cut if cut >= CUT_OFF.0 => Outcome::Warn,
+        _ => Outcome::Pass,
+    };
+    let mut checks = vec![
+        Check::new(CheckCode::CardComplete, complete),
+        check(CheckCode::Resolution, quality.card_width_px < NARROW),
+        check(CheckCode::Sharpness, quality.edge_width_px > SOFT * quality.card_width_px),
+        check(CheckCode::Glare, quality.glare > GLARING),
+        check(CheckCode::Darkness, quality.brightness < DARK || quality.contrast < PALE),
+    ];
+    if case.document != DocumentType::Other {
+        let colour = match quality.saturation < GREY {
+            _ if !measured => Outcome::NotRun,
+            true if quality.brightness > COPIED => Outcome::Fail,
+            true => Outcome::Warn,
+            false => Outcome::Pass,
+        };
+        checks.push(Check::new(CheckCode::Photocopy, colour));
+        checks.push(check(CheckCode::Screen, quality.moire > PERIODIC));
+    }
+    checks
+}

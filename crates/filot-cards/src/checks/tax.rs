@@ -1,0 +1,86 @@
+//! Checks of what an NPWP card says.
+
+use jiff::civil::date;
+
+use super::{Case, Check, CheckCode, Outcome, holds, person};
+use crate::field::FieldKey;
+use crate::npwp::{Holder, Nitku, Npwp15, Npwp16};
+
+pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
+    let old = case.value(FieldKey::NpwpNumber);
+    let new = case.value(FieldKey::Npwp16);
+    let old_number = old.and_then(|value| Npwp15::parse(value).ok());
+    let new_number = new.and_then(|value| Npwp16::parse(value).ok());
+
+    let mut malformed = Vec::new();
+    if old.is_some() && old_number.is_none() {
+        malformed.push(FieldKey::NpwpNumber);
+    }
+    if new.is_some() && new_number.is_none() {
+        malformed.push(FieldKey::Npwp16);
+    }
+    let any = old.or(new).map(|_| malformed.is_empty());
+    let mut checks = vec![Check::on(CheckCode::NpwpFormat, holds(any, Outcome::Fail), malformed)];
+
+    let entity = new_number.as_ref().and_then(|number| match number.holder() {
+        Holder::Entity(old) => Some(old),
+        Holder::Person(_) => None,
+    });
+    // A person's 16-digit number alone has no check digit; its structure is that of a NIK.
+    let by_structure = old.is_none() && new_number.is_some() && entity.is_none();
+    let verdict = match (&old_number, &entity) {
+        (Some(number), Some(entity)) => Some(number.check_digit_fits() && entity.check_digit_fits()),
+        (Some(number), None) => Some(number.check_digit_fits()),
+        (None, Some(entity)) => Some(entity.check_digit_fits()),
+        (None, None) => by_structure.then_some(true),
+    };
+    let fields = if verdict == Some(false) { vec![FieldKey::NpwpNumber] } else { Vec::new() };
+    checks.push(Check::on(CheckCode::NpwpCheckDigit, holds(verdict, Outcome::Fail), fields));
+
+    checks.extend(matches(case, old_number.as_ref(), new_number.as_ref(), entity.as_ref()));
+
+    let person_number =
+        case.value(FieldKey::Nik).or_else(|| new.filter(|_| entity.is_none() && new_number.is_some()));
+    if person_number.is_some() {
+        checks.extend(person::of_nik(person_number));
+    }
+
+    let registered = case.date(FieldKey::RegisteredDate);
+    // The number was introduced with the tax reform of 1983.
+    let plausible = registered.map(|registered| registered >= date(1970, 1, 1) && registered <= case.today);
+    let fields = if plausible == Some(false) { vec![FieldKey::RegisteredDate] } else { Vec::new() };
+    checks.push(Check::on(CheckCode::RegisteredDate, holds(plausible, Outcome::Fail), fields));
+    checks
+}
+
+/// Numbers that must be the same: NPWP16 and NIK of a person, NPWP16 and old number of an entity, NPWP16 and NITKU.
+fn matches(
+    case: &Case<'_>,
+    old: Option<&Npwp15>,
+    new: Option<&Npwp16>,
+    entity: Option<&Npwp15>,
+) -> Option<Check> {
+    let mut verdicts = Vec::new();
+    let mut fields = Vec::new();
+    let mut expect = |same: bool, key: FieldKey| {
+        verdicts.push(same);
+        if !same {
+            fields.push(key);
+        }
+    };
+    if let (Some(new), None, Some(nik)) = (new, entity, case.value(FieldKey::Nik)) {
+        expect(new.as_str() == nik, FieldKey::Nik);
+    }
+    if let (Some(entity), Some(old)) = (entity, old) {
+        expect(entity == old, FieldKey::NpwpNumber);
+    }
+    if let (Some(new), Some(nitku)) = (new, case.draft.nitku()) {
+        match Nitku::parse(&nitku) {
+            Ok(nitku) => expect(nitku.npwp16 == *new, FieldKey::Npwp16),
+            // A number of this length that is not 22 digits was misread; that says nothing about the others.
+            Err(_) => return Some(Check::new(CheckCode::Npwp16Matches, Outcome::NotRun)),
+        }
+    }
+    let all = (!verdicts.is_empty()).then(|| verdicts.iter().all(|same| *same))?;
+    Some(Check::on(CheckCode::Npwp16Matches, holds(Some(all), Outcome::Fail), fields))
+}
