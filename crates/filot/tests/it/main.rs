@@ -8,5 +8,6 @@ mod support;
 mod blobs;
 mod durability;
 mod flow;
+mod http;
 mod queue;
 mod store;
