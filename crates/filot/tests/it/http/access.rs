@@ -68,6 +68,7 @@ async fn a_profile_takes_what_a_person_can_be() {
     put(json!({ "fullName": "a\nb" })).await.is(422, "invalid_field");
     put(json!({ "phone": "javascript:1" })).await.is(422, "invalid_field");
     put(json!({ "fullName": { "a": 1 } })).await.is(400, "invalid_body");
+    put(json!([])).await.is(400, "invalid_body");
     put(json!({ "role": "admin" })).await.is(400, "invalid_body");
     let broken = server.request(Method::PUT, "/profile").bearer_auth(&who.access);
     server.send(broken.header("content-type", "application/json").body("{")).await.is(400, "invalid_body");

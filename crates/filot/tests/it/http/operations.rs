@@ -124,6 +124,7 @@ async fn the_description_is_that_of_the_routes() {
     let (server, _deployment) = Server::start(Deployment::embedded()).await;
     let document = server.send(server.request(Method::GET, "/openapi.json")).await.ok();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(document["components"]["schemas"]["Role"]["enum"], json!(["user", "reviewer", "admin"]));
     let routes: BTreeSet<String> =
         operations(&document).into_iter().map(|(m, p, _)| format!("{m} {p}")).collect();
     // The seed's endpoints and those that stand beside them; a route that appears or vanishes has to change this list.
