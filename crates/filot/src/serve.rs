@@ -25,6 +25,8 @@ use crate::{sample, telemetry};
 
 /// The account that is made where nothing is at stake: embedded, in development.
 const TEST_EMAIL: &str = "test@example.com";
+/// The drawn cards among which one is to try the service with.
+const SAMPLE_SEED: u64 = 7;
 
 /// Runs the API, and a worker in the same process if `worker` and the configuration say so, until the process is told
 /// to stop.
@@ -257,22 +259,28 @@ async fn test_user(app: &App) -> anyhow::Result<crate::store::User> {
     Ok(user)
 }
 
-/// A drawn card in `folder`, made if it is not there.
+/// A drawn KTP in `folder`; the cards are drawn if they are not there.
 async fn sample_card(folder: PathBuf) -> Option<PathBuf> {
     tokio::task::spawn_blocking(move || {
-        if picture(&folder).is_none() {
-            sample::write(&folder, 7, 1, 1).ok()?;
+        if ktp_of(&folder).is_none() {
+            sample::write(&folder, SAMPLE_SEED, 8, 1).ok()?;
         }
-        picture(&folder)
+        ktp_of(&folder)
     })
     .await
     .ok()
     .flatten()
 }
 
-fn picture(folder: &Path) -> Option<PathBuf> {
-    let is_picture = |path: &PathBuf| path.extension().is_some_and(|end| end == "jpg" || end == "png");
-    let found =
-        std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_picture)?;
-    std::path::absolute(found).ok()
+/// The first of the drawn cards that is a good KTP.
+fn ktp_of(folder: &Path) -> Option<PathBuf> {
+    let truth = std::fs::read_to_string(folder.join("truth.jsonl")).ok()?;
+    let cards = truth.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let is_good = |card: &serde_json::Value| {
+        let expected = card["expect"].as_str().unwrap_or_default();
+        card["declared"] == "ktp" && expected == "approve"
+    };
+    let name = cards.into_iter().find(is_good)?["file"].as_str()?.to_owned();
+    let path = std::path::absolute(folder.join(name)).ok()?;
+    path.is_file().then_some(path)
 }

@@ -22,7 +22,11 @@ pub(super) struct Registration {
     email: String,
     #[schema(format = Password, min_length = 10, max_length = 256)]
     password: String,
-    #[schema(max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f\s]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s])?$"
+    )]
     full_name: Option<String>,
 }
 

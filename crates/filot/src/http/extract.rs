@@ -6,6 +6,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, header, request::Parts};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde_json::{Map, Value};
 
 use super::Api;
 use super::error::{ApiError, Code};
@@ -18,8 +19,11 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, api).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+        // An object first: of itself serde would also take a list of the fields' values.
+        match axum::Json::<Map<String, Value>>::from_request(request, api).await {
+            Ok(axum::Json(object)) => {
+                serde_json::from_value(Value::Object(object)).map(Self).map_err(|_| unfit())
+            }
             Err(rejection) => Err(match rejection {
                 JsonRejection::MissingJsonContentType(_) => {
                     ApiError::new(Code::UnsupportedMediaType, "Send JSON as application/json.")
@@ -27,11 +31,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
                 JsonRejection::JsonSyntaxError(_) => {
                     ApiError::new(Code::InvalidBody, "The body is not JSON.")
                 }
-                // The texts of serde name fields and types; they quote values only for numbers and unknown words.
-                JsonRejection::JsonDataError(_) => ApiError::new(
-                    Code::InvalidBody,
-                    "The body lacks a field, has one too many, or one of the wrong type; see /openapi.json.",
-                ),
+                JsonRejection::JsonDataError(_) => unfit(),
                 rejection if rejection.status() == 413 => {
                     ApiError::new(Code::BodyTooLarge, "The body is too long.")
                 }
@@ -39,6 +39,13 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
             }),
         }
     }
+}
+
+fn unfit() -> ApiError {
+    ApiError::new(
+        Code::InvalidBody,
+        "The body lacks a field, has one too many, or one of the wrong type; see /openapi.json.",
+    )
 }
 
 /// The one parameter of the path. What is no id is the id of nothing: 404.

@@ -47,10 +47,11 @@ impl ProfileView {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Change {
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f\s]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s])?$")]
     full_name: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, max_length = 20, example = "+62 812 0000 0000")]
+    #[schema(value_type = Option<String>, max_length = 20, pattern = r"^\+?[0-9](?:[ ()-]?[0-9]){5,14}$", example = "+62 812 0000 0000")]
     phone: Option<Option<String>>,
 }
 

@@ -16,6 +16,7 @@ mod flow;
 mod malformed;
 mod pdf;
 mod program;
+mod http;
 mod queue;
 mod scan;
 mod store;
