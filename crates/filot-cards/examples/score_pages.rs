@@ -91,7 +91,9 @@ fn main() -> Result<()> {
             "npwp" => DeclaredType::Npwp,
             _ => DeclaredType::Auto,
         };
-        let draft = Draft::new(&page, declared);
+        let mut draft = Draft::new(&page, declared);
+        // The look across the card needs the picture; this measures the parser.
+        draft.look_across(Some(Vec::new()));
         let weak: Vec<String> = draft.weak_regions().iter().map(|(key, _)| key.to_string()).collect();
         let found = assess(&draft, &policy, today);
         let decision = serde_json::to_value(found.decision)?.as_str().unwrap_or_default().to_owned();

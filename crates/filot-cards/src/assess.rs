@@ -107,14 +107,9 @@ pub fn read_card(
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
     }
-    let mut assessment = assess(&draft, policy, today);
-    if assessment.decision == Decision::AutoApprove
-        && let Some(lines) = engine.large_text(&reading)?
-        && !lines.is_empty()
-    {
-        // Only what would be approved is worth the extra look for SPECIMEN and the like.
-        draft.page.lines.extend(lines);
-        assessment = assess(&draft, policy, today);
+    if draft.document_type() != DocumentType::Other {
+        draft.look_across(engine.large_text(&reading)?);
     }
+    let assessment = assess(&draft, policy, today);
     Ok(Reading { assessment, timing: reading.timing, reread: weak.len(), frame: reading.page.frame.clone() })
 }

@@ -31,6 +31,8 @@ pub struct Draft {
     /// The fields as both readings and the rules that bind them together say.
     readings: BTreeMap<FieldKey, Reading>,
     reread: bool,
+    /// Writing far larger than the card's own; `None` if nobody looked for it.
+    large_text: Option<Vec<Line>>,
 }
 
 impl Draft {
@@ -54,6 +56,7 @@ impl Draft {
             second: BTreeMap::new(),
             readings: BTreeMap::new(),
             reread: false,
+            large_text: None,
         };
         draft.readings = draft.resolve();
         draft
@@ -121,6 +124,16 @@ impl Draft {
             repairs: reading.repairs.clone(),
         };
         self.readings.iter().map(|(key, reading)| (*key, field(reading))).collect()
+    }
+
+    /// Takes in what a look for writing across the card found; `None` if the engine cannot look. Without such a look a
+    /// card is not approved.
+    pub fn look_across(&mut self, found: Option<Vec<Line>>) {
+        self.large_text = found;
+    }
+
+    pub(crate) fn large_text(&self) -> Option<&[Line]> {
+        self.large_text.as_deref()
     }
 
     /// Whether so little of the card was found that it may have been looked at in the wrong place.

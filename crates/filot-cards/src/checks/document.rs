@@ -52,11 +52,21 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
             ));
         }
         let framed = case.page.frame.framing == Framing::Card;
-        let written_over =
-            case.page.lines.iter().any(|line| is_overprint(line) || framed && stands_out(line));
-        checks.push(Check::new(CheckCode::Overprint, holds(Some(!written_over), Outcome::Fail)));
+        let in_text = case.page.lines.iter().any(|line| is_overprint(line) || framed && stands_out(line));
+        let across = case.draft.large_text().map(|lines| lines.iter().any(is_large_writing));
+        let clear = if in_text { Some(false) } else { across.map(|found| !found) };
+        checks.push(Check::new(CheckCode::Overprint, holds(clear, Outcome::Fail)));
     }
     checks
+}
+
+/// Whether what looked like large writing is some: a few letters that the recogniser believes in. Portraits, crests and
+/// signatures give one or two, or none that is sure.
+fn is_large_writing(line: &Line) -> bool {
+    const LETTERS: usize = 3;
+    const CONFIDENCE: f32 = 0.65;
+    let letters = line.text.chars().filter(char::is_ascii_alphabetic).count();
+    letters >= LETTERS && line.confidence >= CONFIDENCE
 }
 
 /// Whether a line is writing across the card.
