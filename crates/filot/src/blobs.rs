@@ -1,0 +1,292 @@
+//! The files of documents: in a folder, or in S3 / Cloudflare R2.
+//!
+//! Keys are generated, begin with the owner's id, and say nothing of the file's own name. Links for downloading expire:
+//! on S3 they are presigned there; for the folder FiLot signs them itself, bound to document, user and time.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::signer::{Method, SignedUrlOptions, Signer};
+use object_store::{
+    Attribute, AttributeValue, BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions,
+    RetryConfig,
+};
+
+use crate::clock::Clock;
+use crate::config::{Service, exposed};
+use crate::document::{CardType, Document, DocumentId, UserId};
+use crate::keys::Keys;
+
+/// Why a file could not be stored, found or erased.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such file.
+    #[error("there is no such file")]
+    NotFound,
+    /// The store cannot be reached or refuses; trying again later may help.
+    #[error("the file store is unavailable")]
+    Unavailable(#[source] object_store::Error),
+    /// The settings name no usable store.
+    #[error("the file store cannot be set up")]
+    Setup(#[source] object_store::Error),
+    #[error("the folder for files cannot be made")]
+    Folder(#[source] std::io::Error),
+    /// The store holds other bytes than were put in.
+    #[error("the stored file is damaged")]
+    Damaged,
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { .. } => Self::NotFound,
+            error => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Why a download link opens nothing. Clients are told no more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    #[error("the link has expired")]
+    Expired,
+    #[error("the link is not one that this server made")]
+    Invalid,
+}
+
+/// What the query of an own link carries, as it came from the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkQuery {
+    pub user: UserId,
+    /// Seconds since 1970.
+    pub expires: i64,
+    pub signature: String,
+}
+
+/// The files. A clone shares the connections.
+#[derive(Clone)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    /// Only S3 signs links itself.
+    s3: Option<Arc<AmazonS3>>,
+    folder: Option<PathBuf>,
+    keys: Keys,
+    clock: Clock,
+    public_url: String,
+}
+
+impl Blobs {
+    /// The store of the configuration: S3 or R2 when an endpoint is set, else a folder in the data folder.
+    ///
+    /// # Errors
+    /// When the settings do not make a store, or the folder cannot be made.
+    pub fn open(config: &Service, keys: Keys, clock: Clock) -> Result<Self, Error> {
+        let public_url = config.public_url();
+        if config.storage.endpoint.is_none() {
+            let folder = config.server.data_dir.join("files");
+            std::fs::create_dir_all(&folder).map_err(Error::Folder)?;
+            return Self::in_folder(folder, keys, clock, public_url);
+        }
+        let s3 = Arc::new(s3(config).map_err(Error::Setup)?);
+        Ok(Self { store: Arc::<AmazonS3>::clone(&s3), s3: Some(s3), folder: None, keys, clock, public_url })
+    }
+
+    fn in_folder(folder: PathBuf, keys: Keys, clock: Clock, public_url: String) -> Result<Self, Error> {
+        // An acknowledged upload survives a power cut, hence the syncing.
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(Error::Setup)?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), s3: None, folder: Some(folder), keys, clock, public_url })
+    }
+
+    /// `directory` or `s3`, for health and logs.
+    pub fn kind(&self) -> &'static str {
+        if self.s3.is_some() { "s3" } else { "directory" }
+    }
+
+    /// The key for a new document: `<user>/<type>_<document>.<extension>`.
+    pub fn key(user: UserId, card_type: CardType, id: DocumentId, media_type: &str) -> String {
+        let extension = match media_type {
+            "image/jpeg" => "jpg",
+            "image/png" => "png",
+            "image/webp" => "webp",
+            "application/pdf" => "pdf",
+            _ => "bin",
+        };
+        format!("{user}/{card_type}_{id}.{extension}")
+    }
+
+    /// Stores a file. Once this returns, it survives whatever happens to this process.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn put(&self, key: &str, bytes: Bytes, media_type: &str) -> Result<(), Error> {
+        let mut options = PutOptions::default();
+        if self.s3.is_some() {
+            let media_type = AttributeValue::from(media_type.to_owned());
+            options.attributes.insert(Attribute::ContentType, media_type);
+        }
+        self.store.put_opts(&Key::from(key), bytes.into(), options).await?;
+        Ok(())
+    }
+
+    /// A file.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
+        Ok(self.store.get(&Key::from(key)).await?.bytes().await?)
+    }
+
+    /// Erases a file. One that is not there is no error: erasing may run twice.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn erase(&self, key: &str) -> Result<(), Error> {
+        match self.store.delete(&Key::from(key)).await.map_err(Error::from) {
+            Ok(()) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keys of files last changed before `before`, in no order.
+    pub fn older_than(&self, before: Timestamp) -> BoxStream<'static, Result<String, Error>> {
+        let before = before.as_millisecond();
+        self.store
+            .list(None)
+            .try_filter(move |file| std::future::ready(file.last_modified.timestamp_millis() < before))
+            .map_ok(|file| file.location.to_string())
+            .map_err(Error::from)
+            .boxed()
+    }
+
+    /// Erases what interrupted uploads left in the folder under working names, if last changed before `before`. S3 has
+    /// no such thing. How many.
+    ///
+    /// # Errors
+    /// When one cannot be erased.
+    pub async fn erase_fragments(&self, before: Timestamp) -> Result<usize, Error> {
+        let Some(folder) = self.folder.clone() else { return Ok(0) };
+        let erased = tokio::task::spawn_blocking(move || erase_fragments(&folder, before));
+        erased.await.unwrap_or(Ok(0)).map_err(Error::Folder)
+    }
+
+    /// Whether the store answers. Bounded by the caller.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn ping(&self) -> Result<(), Error> {
+        match self.store.head(&Key::from("health")).await.map_err(Error::from) {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A link under which `user` can download the document's file until it expires. Whoever has the link has the file.
+    ///
+    /// # Errors
+    /// When S3 gives no signature.
+    pub async fn link(
+        &self,
+        document: &Document,
+        user: UserId,
+        expires_in: Duration,
+    ) -> Result<String, Error> {
+        let name = download_name(document);
+        if let Some(s3) = &self.s3 {
+            let options = SignedUrlOptions::default().with_query([
+                ("response-content-disposition", format!("attachment; filename=\"{name}\"")),
+                ("response-content-type", document.media_type.clone()),
+                ("response-cache-control", "private, no-store".to_owned()),
+            ]);
+            let url = s3
+                .signed_url_opts(Method::GET, &Key::from(document.blob_key.as_str()), expires_in, &options)
+                .await?;
+            return Ok(url.into());
+        }
+        let expires =
+            self.clock.now().as_second() + i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX / 2);
+        let signature = self.keys.sign_link(&link_parts(document.id, user, expires).each_ref().map(|s| &**s));
+        let mut url = format!("{}/files/{}", self.public_url, document.id);
+        // Writing to a text cannot fail.
+        let _ = write!(url, "?user={user}&expires={expires}&signature={signature}");
+        Ok(url)
+    }
+
+    /// Checks an own link to the document `id`.
+    ///
+    /// # Errors
+    /// `Expired` for a genuine link whose time is over, `Invalid` for everything else.
+    pub fn check_link(&self, id: DocumentId, query: &LinkQuery) -> Result<(), LinkError> {
+        let parts = link_parts(id, query.user, query.expires);
+        if self.s3.is_some() || !self.keys.verify_link(&parts.each_ref().map(|s| &**s), &query.signature) {
+            return Err(LinkError::Invalid);
+        }
+        if query.expires <= self.clock.now().as_second() { Err(LinkError::Expired) } else { Ok(()) }
+    }
+}
+
+/// `object_store` writes a file under its name, `#` and a number, and renames it when it is complete.
+fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
+    let before = SystemTime::from(before);
+    let mut erased = 0;
+    for entry in walkdir::WalkDir::new(folder).min_depth(1) {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        let number = name.rsplit_once('#').map_or("", |(_, number)| number);
+        let is_fragment = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        if is_fragment && entry.file_type().is_file() && entry.metadata()?.modified()? < before {
+            std::fs::remove_file(entry.path())?;
+            erased += 1;
+        }
+    }
+    Ok(erased)
+}
+
+/// The name under which a browser saves the file.
+pub fn download_name(document: &Document) -> String {
+    let extension = document.blob_key.rsplit_once('.').map_or("bin", |(_, extension)| extension);
+    format!("{}-{}.{extension}", document.card_type.as_str().to_lowercase(), document.id)
+}
+
+fn link_parts(id: DocumentId, user: UserId, expires: i64) -> [String; 4] {
+    ["download".to_owned(), id.to_string(), user.to_string(), expires.to_string()]
+}
+
+fn s3(config: &Service) -> object_store::Result<AmazonS3> {
+    let storage = &config.storage;
+    let endpoint = storage.endpoint.as_deref().unwrap_or_default();
+    // A document waits in the queue anyway, so a failing store is not waited for long.
+    let retry = RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(1),
+            base: 2.0,
+        },
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(8),
+    };
+    AmazonS3Builder::new()
+        .with_endpoint(endpoint.trim_end_matches('/'))
+        .with_virtual_hosted_style_request(false)
+        .with_region(&storage.region)
+        .with_bucket_name(storage.bucket.as_deref().unwrap_or_default())
+        .with_access_key_id(exposed(&storage.access_key_id).unwrap_or_default())
+        .with_secret_access_key(exposed(&storage.secret_access_key).unwrap_or_default())
+        .with_client_options(
+            ClientOptions::new()
+                .with_allow_http(endpoint.starts_with("http://"))
+                .with_connect_timeout(Duration::from_secs(3))
+                .with_timeout(Duration::from_secs(10)),
+        )
+        .with_retry(retry)
+        .build()
+}

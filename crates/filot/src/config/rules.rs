@@ -1,0 +1,153 @@
+//! What settings must fulfil beyond their type. Each broken rule says how to mend it.
+
+use url::Url;
+
+use super::service::{Environment, Service, exposed};
+
+/// Secrets shorter than this many characters can be guessed.
+const SECRET_LENGTH: usize = 32;
+
+/// Words that show a secret was never chosen.
+const PLACEHOLDERS: &[&str] =
+    &["secret", "changeme", "change-me", "password", "default", "example", "your-", "test"];
+
+pub(super) fn check(config: &Service, problems: &mut Vec<String>) {
+    ranges(config, problems);
+    addresses(config, problems);
+    companions(config, problems);
+    if config.server.environment == Environment::Production {
+        production(config, problems);
+    }
+}
+
+fn ranges(config: &Service, problems: &mut Vec<String>) {
+    let mut need = |holds: bool, text: &str| {
+        if !holds {
+            problems.push(text.to_owned());
+        }
+    };
+    need(config.upload.max_bytes >= 1024, "upload.max_bytes must be at least 1024");
+    need(
+        config.upload.max_bytes <= 20 << 20,
+        "upload.max_bytes must be at most 20971520, what the reader takes",
+    );
+    need(config.database.max_connections >= 2, "database.max_connections must be at least 2");
+    let w = &config.worker;
+    need((1..=3600).contains(&w.lease_s), "worker.lease_s must lie between 1 and 3600");
+    need(w.max_attempts >= 1, "worker.max_attempts must be at least 1");
+    need(w.concurrency <= 1024, "worker.concurrency must be at most 1024");
+    need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
+    need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
+    need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
+    // What S3 allows for a presigned link.
+    let week = 7 * 24 * 3600;
+    for (name, seconds) in [
+        ("storage.link_expiry_s", config.storage.link_expiry_s),
+        ("storage.private_link_expiry_s (R2_PRIVATE_URL_EXPIRY)", config.storage.private_link_expiry_s),
+    ] {
+        need((1..=week).contains(&seconds), &format!("{name} must lie between 1 and {week}"));
+    }
+    let prefix = &config.redis.prefix;
+    need(
+        !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+        "redis.prefix must consist of letters, digits, - and _ (QUEUE_PREFIX)",
+    );
+}
+
+/// Addresses must parse and have a scheme that means something there.
+fn addresses(config: &Service, problems: &mut Vec<String>) {
+    let web: &[&str] = &["http", "https"];
+    let addresses = [
+        ("DATABASE_URL", exposed(&config.database.url), &["postgres", "postgresql", "sqlite"][..]),
+        ("REDIS_URL", exposed(&config.redis.url), &["redis", "rediss"]),
+        ("CF_R2_ENDPOINT", config.storage.endpoint.as_deref(), web),
+        ("FILOT_PUBLIC_URL", config.server.public_url.as_deref(), web),
+        ("FILOT_FRONTEND_ORIGIN", Some(config.server.frontend_origin.as_str()), web),
+        ("STACK_API_URL", Some(config.auth.stack_api_url.as_str()), web),
+        ("BULI2_API_URL", config.buli2.api_url.as_deref(), web),
+        ("BULI2_CALLBACK_URL", config.buli2.callback_url.as_deref(), web),
+    ];
+    for (name, address, schemes) in addresses {
+        let Some(address) = address else { continue };
+        let fits = Url::parse(address).is_ok_and(|url| schemes.contains(&url.scheme()));
+        if !fits {
+            problems
+                .push(format!("{name} must be an address that starts with {}://", schemes.join(":// or ")));
+        }
+    }
+}
+
+/// Settings that are only useful together.
+fn companions(config: &Service, problems: &mut Vec<String>) {
+    let s = &config.storage;
+    let mut together = |first: (&str, bool), others: &[(&str, bool)]| {
+        if first.1 {
+            for (name, set) in others {
+                if !set {
+                    problems.push(format!("{name} must be set when {} is", first.0));
+                }
+            }
+        }
+    };
+    together(
+        ("CF_R2_ENDPOINT", s.endpoint.is_some()),
+        &[
+            ("CF_R2_BUCKET_NAME", s.bucket.is_some()),
+            ("CF_R2_ACCESS_KEY_ID", s.access_key_id.is_some()),
+            ("CF_R2_SECRET_ACCESS_KEY", s.secret_access_key.is_some()),
+        ],
+    );
+    together(("CF_R2_BUCKET_NAME", s.bucket.is_some()), &[("CF_R2_ENDPOINT", s.endpoint.is_some())]);
+    together(
+        ("BULI2_API_URL", config.buli2.api_url.is_some()),
+        &[
+            ("BULI2_API_KEY", config.buli2.api_key.is_some()),
+            // Without it nobody could tell a real callback from a forged one.
+            ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some()),
+        ],
+    );
+    together(
+        ("REDIS_PASSWORD", config.redis.password.is_some()),
+        &[("REDIS_URL", config.redis.url.is_some())],
+    );
+}
+
+fn production(config: &Service, problems: &mut Vec<String>) {
+    let a = &config.auth;
+    let required = [
+        ("JWT_SECRET", exposed(&a.jwt_secret)),
+        ("SESSION_SECRET", exposed(&a.session_secret)),
+        ("SERVICE_INTERNAL_KEY", exposed(&a.service_internal_key)),
+    ];
+    for (name, secret) in required {
+        match secret {
+            None => problems
+                .push(format!("{name} must be set in production; `openssl rand -base64 48` makes one")),
+            Some(secret) => strong(name, secret, problems),
+        }
+    }
+    for (i, (name, secret)) in required.iter().enumerate() {
+        if let Some((other, _)) = required[..i].iter().find(|(_, s)| s.is_some() && s == secret) {
+            problems.push(format!("{name} must differ from {other}"));
+        }
+    }
+    if let Some(secret) = exposed(&config.buli2.signature_secret) {
+        strong("BULI2_SIGNATURE_SECRET", secret, problems);
+    }
+    if let Some(secret) = exposed(&config.metrics.token) {
+        strong("metrics.token", secret, problems);
+    }
+    if a.stack_project_id.is_some() && a.stack_secret_server_key.is_none() {
+        problems.push("STACK_SECRET_SERVER_KEY must be set when STACK_PROJECT_ID is".to_owned());
+    }
+}
+
+fn strong(name: &str, secret: &str, problems: &mut Vec<String>) {
+    let lower = secret.to_ascii_lowercase();
+    let distinct = secret.chars().collect::<std::collections::HashSet<_>>().len();
+    if secret.len() < SECRET_LENGTH {
+        problems.push(format!("{name} must have at least {SECRET_LENGTH} characters in production"));
+    } else if distinct < 10 || PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
+        problems.push(format!("{name} looks like a placeholder; `openssl rand -base64 48` makes a real one"));
+    }
+}

@@ -1,0 +1,267 @@
+//! Settings of the service: what `filot serve` and `filot worker` need beyond a reader.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+/// All of them. Every section is also one of `filot.toml`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Service {
+    pub server: Server,
+    pub log: Log,
+    pub database: Database,
+    pub redis: Redis,
+    pub storage: Storage,
+    pub upload: Upload,
+    pub worker: Worker,
+    pub gpu: Gpu,
+    pub workflow: Workflow,
+    pub auth: Auth,
+    pub buli2: Buli2,
+    pub temporal: Temporal,
+    pub metrics: Metrics,
+}
+
+impl Service {
+    /// Where clients reach this server, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        match &self.server.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}:{}", self.server.host, self.server.port),
+        }
+    }
+}
+
+/// How strict to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    Development,
+    Staging,
+    /// Missing, weak and default secrets are errors.
+    Production,
+}
+
+impl Environment {
+    /// As `NODE_ENV` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub environment: Environment,
+    pub host: String,
+    pub port: u16,
+    pub data_dir: PathBuf,
+    #[serde(deserialize_with = "optional")]
+    pub public_url: Option<String>,
+    pub frontend_origin: String,
+    pub trusted_proxies: u8,
+    pub request_timeout_s: u64,
+    pub shutdown_grace_s: u64,
+    pub requests_per_minute: u32,
+    pub uploads_per_minute: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Json,
+    Text,
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `None`: SQLite in the data folder. Holds a password, hence a secret.
+    #[serde(deserialize_with = "optional_secret")]
+    pub url: Option<SecretString>,
+    pub max_connections: u32,
+    pub migrate: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    #[serde(deserialize_with = "optional_secret")]
+    pub url: Option<SecretString>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub password: Option<SecretString>,
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    #[serde(deserialize_with = "optional")]
+    pub endpoint: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub bucket: Option<String>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub access_key_id: Option<SecretString>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub secret_access_key: Option<SecretString>,
+    pub region: String,
+    pub link_expiry_s: u64,
+    pub private_link_expiry_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    pub max_bytes: usize,
+    pub files_per_day: u64,
+    pub bytes_per_day: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    pub embedded: bool,
+    pub concurrency: usize,
+    pub lease_s: u64,
+    pub max_attempts: u32,
+    pub retry_base_ms: u64,
+    pub retry_max_ms: u64,
+    pub poll_ms: u64,
+    pub reaper_interval_ms: u64,
+    pub read_timeout_s: u64,
+}
+
+impl Worker {
+    /// How long a lease lasts without a heartbeat.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_s)
+    }
+
+    /// Documents to read at a time.
+    pub fn readers(&self) -> usize {
+        match self.concurrency {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    pub enabled: bool,
+    pub concurrency: usize,
+    pub max_retries: u32,
+    pub autofallback: bool,
+    pub poll_interval_ms: u64,
+    pub stuck_timeout_ms: u64,
+    pub reaper_interval_ms: u64,
+    pub lock_ttl_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workflow {
+    pub engine: WorkflowEngine,
+    pub fallback: bool,
+}
+
+/// What carries a document from upload to verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkflowEngine {
+    #[serde(alias = "redis")]
+    Queue,
+    Temporal,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    #[serde(deserialize_with = "optional_secret")]
+    pub jwt_secret: Option<SecretString>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub session_secret: Option<SecretString>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub service_internal_key: Option<SecretString>,
+    pub access_token_s: u64,
+    pub refresh_token_s: u64,
+    #[serde(deserialize_with = "optional")]
+    pub stack_project_id: Option<String>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub stack_secret_server_key: Option<SecretString>,
+    #[serde(deserialize_with = "optional")]
+    pub stack_publishable_client_key: Option<String>,
+    pub stack_api_url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Buli2 {
+    #[serde(deserialize_with = "optional")]
+    pub api_url: Option<String>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub api_key: Option<SecretString>,
+    #[serde(deserialize_with = "optional")]
+    pub callback_url: Option<String>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub signature_secret: Option<SecretString>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Temporal {
+    pub disabled: bool,
+    #[serde(deserialize_with = "optional")]
+    pub endpoint: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub namespace: Option<String>,
+    #[serde(deserialize_with = "optional_secret")]
+    pub api_key: Option<SecretString>,
+    pub task_queue: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub enabled: bool,
+    #[serde(deserialize_with = "optional_secret")]
+    pub token: Option<SecretString>,
+    pub namespace: String,
+    pub cloudwatch: bool,
+    pub flush_interval_ms: u64,
+}
+
+fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String>,
+{
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| T::from(text)))
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    optional(deserializer)
+}
+
+/// The text of a secret that is set.
+pub(crate) fn exposed(secret: &Option<SecretString>) -> Option<&str> {
+    secret.as_ref().map(|secret| secret.expose_secret())
+}

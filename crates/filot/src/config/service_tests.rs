@@ -1,0 +1,100 @@
+use super::names::VARIABLES;
+use super::*;
+
+const STRONG: [(&str, &str); 3] = [
+    ("JWT_SECRET", "kV7q0y2mBz5nXw8rTj1uLd4sHf6gAc9e"),
+    ("SESSION_SECRET", "Zp3oRi8eWq1xVm6tYb4cNk7dUa2sJh5g"),
+    ("SERVICE_INTERNAL_KEY", "t8Fj2Lw5Kq9Xr3Mz7Vb1Nc6Dy4Hs0Gp_"),
+];
+
+fn read(file: &str, vars: &[(&str, &str)]) -> Result<Service, Problems> {
+    let vars: Vec<_> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::from_parts(file, &vars).map(|config| config.service)
+}
+
+fn with(vars: &[(&str, &str)]) -> Result<Service, Problems> {
+    read("", vars)
+}
+
+#[test]
+fn nothing_set_is_a_complete_embedded_configuration() {
+    let config = with(&[]).unwrap();
+    assert!(config.database.url.is_none() && config.redis.url.is_none() && config.storage.endpoint.is_none());
+    assert_eq!(config.public_url(), "http://127.0.0.1:8080");
+}
+
+#[test]
+fn every_named_variable_stands_behind_its_setting() {
+    let defaults: toml::Table = DEFAULTS.parse().unwrap();
+    for (name, section, key) in VARIABLES {
+        assert!(defaults[*section].get(*key).is_some(), "{name} sets {section}.{key}, which does not exist");
+        let named =
+            |line: &&str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == *name);
+        let line = DEFAULTS.lines().filter(|line| !line.starts_with('#')).find(named);
+        let line = line.unwrap_or_else(|| panic!("{name} is not in filot.toml"));
+        assert!(line.starts_with(&format!("{key} = ")), "{name} stands on another line than {key}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = "[server]\nport = 9000\nhost = \"::1\"\n";
+    let config = read(file, &[("FILOT_SERVER_PORT", "9001"), ("PORT", "9002")]).unwrap();
+    assert_eq!((config.server.port, config.server.host.as_str()), (9002, "::1"));
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let file = "[server]\nprot = 1\nport = \"x\"\n[sever]\n";
+    let vars = [
+        ("OCR_GPU_ENABLED", "perhaps"),
+        ("REDIS_URL", "http://localhost"),
+        ("CF_R2_ENDPOINT", "https://r2.example"),
+        ("FILOT_WORKER_LEASE_S", "0"),
+    ];
+    let Problems(problems) = read(file, &vars).unwrap_err();
+    let text = problems.join("\n");
+    for part in [
+        "there is no setting server.prot",
+        "server.port must be a integer",
+        "there is no section [sever]",
+        "OCR_GPU_ENABLED must be true or false",
+        "REDIS_URL must be an address",
+        "CF_R2_BUCKET_NAME must be set",
+        "CF_R2_ACCESS_KEY_ID must be set",
+        "CF_R2_SECRET_ACCESS_KEY must be set",
+        "worker.lease_s must lie",
+    ] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert_eq!(problems.len(), 9);
+}
+
+#[test]
+fn production_refuses_missing_weak_and_repeated_secrets() {
+    let production = ("NODE_ENV", "production");
+    let Problems(problems) = with(&[production]).unwrap_err();
+    assert_eq!(problems.len(), 3);
+    let [jwt, session, service] = STRONG;
+    assert!(with(&[production, jwt, session, service]).is_ok());
+    for weak in ["short", "changeme-changeme-changeme-changeme", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        assert!(with(&[production, ("JWT_SECRET", weak), session, service]).is_err(), "{weak}");
+    }
+    let Problems(problems) = with(&[production, jwt, ("SESSION_SECRET", jwt.1), service]).unwrap_err();
+    assert_eq!(problems, ["SESSION_SECRET must differ from JWT_SECRET"]);
+}
+
+#[test]
+fn secrets_are_not_shown_in_debug_output_or_messages() {
+    let secret = "kV7q0y2mBz5nXw8rTj1uLd4sHf6gAc9e";
+    let shown = format!("{:?}", with(&[("JWT_SECRET", secret)]).unwrap());
+    assert!(!shown.contains(secret));
+    let Problems(problems) = with(&[("PORT", secret)]).unwrap_err();
+    assert!(!problems.join("").contains(secret));
+}
+
+#[test]
+fn the_first_of_two_names_counts() {
+    let config = with(&[("QUEUE_ENGINE", "temporal"), ("OCR_ENGINE", "redis")]).unwrap();
+    assert_eq!(config.workflow.engine, service::WorkflowEngine::Queue);
+}

@@ -1,0 +1,119 @@
+//! `/metrics`: for Prometheus, or as JSON.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Response, header};
+use axum::response::IntoResponse;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::documents::instant;
+use super::error::{ApiError, Code, Problem, Result};
+use super::extract::bearer;
+use crate::queue::{Depth, Lane};
+
+/// A queue that does not answer within this is shown as unknown.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Metrics as JSON.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MetricsView {
+    ok: bool,
+    metrics: Numbers,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Numbers {
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// Seconds since the start.
+    uptime: u64,
+    #[schema(value_type = String)]
+    environment: &'static str,
+    queues: Queues,
+}
+
+/// Null where the queue does not answer.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Queues {
+    cpu_queue_length: Option<u64>,
+    gpu_queue_length: Option<u64>,
+    cpu_active_jobs: Option<u64>,
+    gpu_active_jobs: Option<u64>,
+    dead_jobs: Option<u64>,
+}
+
+/// Numbers about the service
+///
+/// In Prometheus' text format, or as JSON for `Accept: application/json`. Readable with `metrics.token`, and without
+/// one from this host only.
+#[utoipa::path(get, path = "/metrics", tag = "operations",
+    responses((status = 200, content((String = "text/plain"), (MetricsView = "application/json"))),
+        (status = 403, body = Problem, description = "forbidden")))]
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Response<Body>> {
+    let config = &api.app.config.service;
+    let allowed = match &config.metrics.token {
+        Some(token) => bearer(&headers).is_some_and(|given| same(given, token.expose_secret())),
+        None => api.limits.address(peer, &headers).is_loopback() && config.server.trusted_proxies == 0,
+    };
+    if !allowed || !config.metrics.enabled {
+        return Err(ApiError::new(Code::Forbidden, "Metrics are readable with metrics.token only."));
+    }
+    let (cpu, gpu) = tokio::join!(depth(&api, Lane::Cpu), depth(&api, Lane::Gpu));
+    for (lane, depth) in [(Lane::Cpu, cpu), (Lane::Gpu, gpu)] {
+        let Some(depth) = depth else { continue };
+        let states = [
+            ("ready", depth.ready),
+            ("delayed", depth.delayed),
+            ("leased", depth.leased),
+            ("dead", depth.dead),
+        ];
+        for (state, count) in states {
+            ::metrics::gauge!("filot_queue_jobs", "lane" => lane.as_str(), "state" => state)
+                .set(count as f64);
+        }
+    }
+    let json = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("application/json") && !accept.contains("text/plain"));
+    let text =
+        api.metrics.as_ref().filter(|_| !json).map(metrics_exporter_prometheus::PrometheusHandle::render);
+    if let Some(text) = text {
+        return Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response());
+    }
+    let waiting = |depth: Option<Depth>| depth.map(|depth| depth.ready + depth.delayed);
+    let numbers = Numbers {
+        timestamp: instant(api.app.clock.now()),
+        uptime: api.health.uptime(),
+        environment: config.server.environment.as_str(),
+        queues: Queues {
+            cpu_queue_length: waiting(cpu),
+            gpu_queue_length: waiting(gpu),
+            cpu_active_jobs: cpu.map(|depth| depth.leased),
+            gpu_active_jobs: gpu.map(|depth| depth.leased),
+            dead_jobs: cpu.zip(gpu).map(|(cpu, gpu)| cpu.dead + gpu.dead),
+        },
+    };
+    Ok(axum::Json(MetricsView { ok: true, metrics: numbers }).into_response())
+}
+
+async fn depth(api: &Api, lane: Lane) -> Option<Depth> {
+    tokio::time::timeout(PATIENCE, api.app.queue.depth(lane)).await.ok()?.ok()
+}
+
+fn same(given: &str, own: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(given.as_bytes(), own.as_bytes()).is_ok()
+}

@@ -1,0 +1,192 @@
+//! From bytes to a stored document with a job: limits, content, file, row, dispatch, in this order.
+//!
+//! The file is stored before the row, and the row before the job is dispatched. Whatever dies in between leaves at most
+//! a file without a row, which the sweeper erases, or a row without a job, which the reaper dispatches.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use filot_ocr::image::{Format, Header, ImageError};
+use jiff::SignedDuration;
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::blobs::{self, Blobs};
+use crate::document::{CardType, Document, DocumentId, Status, UserId};
+use crate::queue::Lane;
+use crate::store::{self, Actor, IdempotencyKey, NewDocument};
+
+/// A file that someone sends.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub user: UserId,
+    pub card_type: CardType,
+    /// The media type that the client states; `None` if it states none.
+    pub media_type: Option<String>,
+    pub bytes: Bytes,
+    /// Names the request, so that its repetition finds the same document.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// Why an upload was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not one that can be read. The text tells the client what to do.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The client says one thing and the file another.
+    #[error("The file is {found}, but was sent as something else. Send it with its own media type.")]
+    MediaType { found: &'static str },
+    /// The account has stored all that it may in a day.
+    #[error("The daily limit of this account is reached. Try again tomorrow.")]
+    Quota,
+    /// Too many uploads at once.
+    #[error("Too many uploads at the moment. Try again in a few seconds.")]
+    Busy,
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Error {
+    /// The name of this error for programs, if it is the client's to know. Never changes.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Image(error) => Some(error.code()),
+            Self::MediaType { .. } => Some("media_type_mismatch"),
+            Self::Quota => Some("quota_exceeded"),
+            Self::Busy => Some("busy"),
+            Self::Blobs(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+/// What the bytes turned out to be.
+struct Checked {
+    format: Format,
+    content_hash: String,
+}
+
+/// Accepts a file. When this returns, the document is stored for good and will be read.
+///
+/// # Errors
+/// See [`Error`]; nothing is stored then, but for a file that the sweeper erases.
+pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
+    let checked = check(app, &upload).await?;
+    check_quota(app, upload.user, upload.bytes.len()).await?;
+
+    let id = DocumentId::new();
+    let media_type = checked.format.media_type();
+    let key = Blobs::key(upload.user, upload.card_type, id, media_type);
+    let byte_size = upload.bytes.len() as u64;
+    crate::failpoint::hit("intake.before_blob");
+    app.blobs.put(&key, upload.bytes, media_type).await?;
+    crate::failpoint::hit("intake.after_blob");
+
+    let lane = app.lane();
+    let new = NewDocument {
+        id,
+        user_id: upload.user,
+        card_type: upload.card_type,
+        blob_key: key,
+        content_hash: checked.content_hash,
+        media_type: media_type.to_owned(),
+        byte_size,
+        lane,
+        idempotency: upload.idempotency,
+    };
+    let document = app.store.create_document(new, app.queue.in_database()).await?;
+    crate::failpoint::hit("intake.after_row");
+    metrics::counter!("filot_documents_received_total", "type" => document.card_type.as_str()).increment(1);
+    info!(document = %id, bytes = byte_size, "document received");
+    dispatch(app, lane, id).await;
+    crate::failpoint::hit("intake.after_dispatch");
+    Ok(document)
+}
+
+/// Asks for the reading of a document: again if it failed, at once if it waits. Harmless in any other state.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn trigger(app: &App, id: DocumentId, actor: &Actor) -> store::Result<Document> {
+    let document = app.store.document(id).await?;
+    let document = match document.status {
+        Status::Failed => match app.store.reprocess(id, actor, app.queue.in_database()).await {
+            Ok(document) => document,
+            // Someone else was quicker, or a person decides on it: it stays as it is.
+            Err(store::Error::Illegal(_) | store::Error::Conflict) => app.store.document(id).await?,
+            Err(error) => return Err(error),
+        },
+        _ => document,
+    };
+    if document.status == Status::Pending {
+        dispatch(app, app.lane(), id).await;
+        app.changes.announce(&document).await;
+    }
+    Ok(document)
+}
+
+/// Puts a stored document in the queue. A failure is no error: the reaper finds the document by its row.
+async fn dispatch(app: &App, lane: Lane, id: DocumentId) {
+    if let Err(error) = app.queue.push(lane, id, Duration::ZERO).await {
+        warn!(document = %id, %error, "not queued now; the reaper will");
+    }
+}
+
+/// Looks at the bytes off the async threads: format, size, whether the picture decodes, hash.
+async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
+    let limit = app.config.service.upload.max_bytes;
+    let bytes = upload.bytes.clone();
+    if bytes.len() > limit {
+        return Err(ImageError::TooLarge { bytes: bytes.len(), limit }.into());
+    }
+    // The cheap looks come first: most bad files end here.
+    let format = Format::of(&bytes)?;
+    if !upload.media_type.as_deref().is_none_or(|stated| may_mean(stated, format)) {
+        return Err(Error::MediaType { found: format.media_type() });
+    }
+    let limits = app.config.limits.clone();
+    let turn = tokio::time::timeout(Duration::from_secs(10), app.decoders.clone().acquire_owned());
+    // The semaphore is never closed, so only the time can run out.
+    let Ok(Ok(turn)) = turn.await else { return Err(Error::Busy) };
+    let checked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        if format != Format::Pdf {
+            Header::read(&bytes, &limits)?;
+            filot_ocr::image::Photo::decode(&bytes, &limits)?;
+        }
+        let hash = digest(&SHA256, &bytes);
+        let content_hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok::<_, ImageError>(Checked { format, content_hash })
+    });
+    checked.await.unwrap_or(Err(ImageError::Corrupt("the decoder gave up"))).map_err(Error::from)
+}
+
+/// Whether a stated media type says `format`, or nothing definite.
+fn may_mean(media_type: &str, format: Format) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "" | "application/octet-stream" | "image/*" => true,
+        "image/jpeg" | "image/jpg" | "image/pjpeg" => format == Format::Jpeg,
+        "image/png" | "image/x-png" => format == Format::Png,
+        "image/webp" => format == Format::WebP,
+        "application/pdf" | "application/x-pdf" => format == Format::Pdf,
+        _ => false,
+    }
+}
+
+async fn check_quota(app: &App, user: UserId, length: usize) -> Result<(), Error> {
+    let limits = &app.config.service.upload;
+    if limits.files_per_day == 0 && limits.bytes_per_day == 0 {
+        return Ok(());
+    }
+    let yesterday = app.clock.now() - SignedDuration::from_hours(24);
+    let used = app.store.usage_since(user, yesterday).await?;
+    let over = |limit: u64, wanted: u64| limit > 0 && wanted > limit;
+    if over(limits.files_per_day, used.files + 1) || over(limits.bytes_per_day, used.bytes + length as u64) {
+        return Err(Error::Quota);
+    }
+    Ok(())
+}

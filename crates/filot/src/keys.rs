@@ -1,0 +1,244 @@
+//! The keys of this installation: given by the configuration, or made at first start and kept in the data folder.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac, rand};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{Service, exposed};
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read or make the key file {path}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("the key file {0} is damaged; restore it from a backup, or data under its keys stays unreadable")]
+    Damaged(PathBuf),
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+/// Keys by purpose. A clone is cheap enough and shares nothing mutable.
+#[derive(Clone)]
+pub struct Keys {
+    /// Signs access tokens (HS256).
+    pub jwt: SecretString,
+    /// What `/internal/*` asks for.
+    pub service_internal: SecretString,
+    link: hmac::Key,
+    seal: [u8; 32],
+}
+
+impl Keys {
+    /// Takes the secrets of the configuration, and derives those it does not give from `DATA_DIR/master.key`, which is
+    /// made when it is not there (readable by the owner only).
+    ///
+    /// # Errors
+    /// When the file cannot be read or made. It is not touched when the configuration gives all secrets.
+    pub fn load(config: &Service) -> Result<Self, Error> {
+        let a = &config.auth;
+        let given = (exposed(&a.jwt_secret), exposed(&a.session_secret), exposed(&a.service_internal_key));
+        let master = match given {
+            (Some(_), Some(_), Some(_)) => None,
+            _ => Some(master(&config.server.data_dir)?),
+        };
+        let derived =
+            |purpose: &str| BASE64_URL_SAFE_NO_PAD.encode(derive(master.as_deref().unwrap_or(&[]), purpose));
+        let session = given.1.map_or_else(|| derived("session"), str::to_owned);
+        Ok(Self {
+            jwt: given.0.map_or_else(|| derived("jwt"), str::to_owned).into(),
+            service_internal: given.2.map_or_else(|| derived("service-internal"), str::to_owned).into(),
+            link: hmac::Key::new(hmac::HMAC_SHA256, &derive(session.as_bytes(), "link")),
+            seal: derive(session.as_bytes(), "seal"),
+        })
+    }
+
+    /// HMAC-SHA256 over the parts of a link. The parts are length-prefixed: no two lists share a signature.
+    pub fn sign_link(&self, parts: &[&str]) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&self.link, &framed(parts)))
+    }
+
+    /// Whether `signature` is [`Keys::sign_link`] of `parts`, in constant time.
+    pub fn verify_link(&self, parts: &[&str], signature: &str) -> bool {
+        BASE64_URL_SAFE_NO_PAD
+            .decode(signature)
+            .is_ok_and(|bytes| hmac::verify(&self.link, &framed(parts), &bytes).is_ok())
+    }
+
+    /// Encrypts `plain` (AES-256-GCM, random nonce in front) bound to `context`.
+    ///
+    /// # Errors
+    /// Only when the system gives no random bytes.
+    pub fn seal(&self, plain: &[u8], context: &[&str]) -> Result<Vec<u8>, Error> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.seal).map_err(|_| Error::Random)?;
+        let mut sealed = plain.to_vec();
+        let nonce = key
+            .seal_in_place_append_tag(Aad::from(framed(context)), &mut sealed)
+            .map_err(|_| Error::Random)?;
+        let mut out = nonce.as_ref().to_vec();
+        out.append(&mut sealed);
+        Ok(out)
+    }
+
+    /// Decrypts what [`Keys::seal`] made for the same `context`; `None` for anything else.
+    pub fn open(&self, sealed: &[u8], context: &[&str]) -> Option<Vec<u8>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.seal).ok()?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = body.to_vec();
+        let plain = key.open_in_place(nonce, Aad::from(framed(context)), &mut body).ok()?;
+        Some(plain.to_vec())
+    }
+
+    /// Whether `given` is the key of `/internal/*`, in constant time.
+    pub fn is_service_key(&self, given: &str) -> bool {
+        // Compared as digests, so that the length shows as little as the content.
+        let digest = |text: &str| hmac::sign(&self.link, text.as_bytes());
+        let own = digest(self.service_internal.expose_secret());
+        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), digest(given).as_ref()).is_ok()
+    }
+}
+
+/// `count` random bytes as URL-safe text.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn random_token(count: usize) -> Result<String, Error> {
+    let mut bytes = vec![0; count];
+    rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn framed(parts: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in parts {
+        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        out.extend_from_slice(part.as_bytes());
+    }
+    out
+}
+
+fn derive(secret: &[u8], purpose: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"filot").extract(secret);
+    let info = [purpose.as_bytes()];
+    let filled = prk.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut out));
+    debug_assert!(filled.is_ok(), "HKDF-SHA256 gives up to 8160 bytes, 32 are asked for");
+    out
+}
+
+/// Reads the master key, or makes it.
+fn master(data_dir: &Path) -> Result<Vec<u8>, Error> {
+    let path = data_dir.join("master.key");
+    let failed = |source| Error::File { path: path.clone(), source };
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    if !path.exists() {
+        make(&path).map_err(|error| match error {
+            Make::Io(source) => failed(source),
+            Make::Random => Error::Random,
+        })?;
+    }
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let key = BASE64_URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| Error::Damaged(path.clone()))?;
+    if key.len() == 32 { Ok(key) } else { Err(Error::Damaged(path)) }
+}
+
+enum Make {
+    Io(io::Error),
+    Random,
+}
+
+impl From<io::Error> for Make {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Writes a new key beside `path` and links it into place: of two processes that start at once one wins, and a crash
+/// leaves no half-written key.
+fn make(path: &Path) -> Result<(), Make> {
+    let token = random_token(32).map_err(|_| Make::Random)?;
+    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn embedded(dir: &Path) -> Keys {
+        let mut config = crate::config::Config::load(None).unwrap().service;
+        config.server.data_dir = dir.to_owned();
+        Keys::load(&config).unwrap()
+    }
+
+    #[test]
+    fn keys_are_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (embedded(dir.path()), embedded(dir.path()));
+        assert_eq!(first.jwt.expose_secret(), second.jwt.expose_secret());
+        assert!(second.is_service_key(first.service_internal.expose_secret()));
+        assert!(!second.is_service_key(first.jwt.expose_secret()));
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(first.jwt.expose_secret(), embedded(other.path()).jwt.expose_secret());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(dir.path().join("master.key")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("master.key"), "half").unwrap();
+        let mut config = crate::config::Config::load(None).unwrap().service;
+        config.server.data_dir = dir.path().to_owned();
+        assert!(matches!(Keys::load(&config), Err(Error::Damaged(_))));
+        assert_eq!(std::fs::read_to_string(dir.path().join("master.key")).unwrap(), "half");
+    }
+
+    #[test]
+    fn a_signature_fits_its_own_parts_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = embedded(dir.path());
+        let signature = keys.sign_link(&["a", "bc"]);
+        assert!(keys.verify_link(&["a", "bc"], &signature));
+        assert!(!keys.verify_link(&["ab", "c"], &signature));
+        assert!(!keys.verify_link(&["a", "bc"], &signature[1..]));
+        assert!(!keys.verify_link(&["a", "bc"], ""));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_in_its_own_context_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = embedded(dir.path());
+        let sealed = keys.seal(b"body", &["user", "route"]).unwrap();
+        assert_eq!(keys.open(&sealed, &["user", "route"]).unwrap(), b"body");
+        assert_ne!(sealed, keys.seal(b"body", &["user", "route"]).unwrap());
+        assert!(keys.open(&sealed, &["user", "other"]).is_none());
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1;
+            assert!(keys.open(&flipped, &["user", "route"]).is_none());
+        }
+        assert!(keys.open(b"", &[]).is_none());
+    }
+}

@@ -1,0 +1,237 @@
+//! One document from claim to verdict: file, reader, decision, record.
+//!
+//! Everything here may run twice, also at the same time; the second run changes nothing. What decides is the guard of
+//! the row, not the lease of the queue.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::app::App;
+use crate::blobs;
+use crate::card_reader::{Blame, CardReading, blame};
+use crate::document::{Document, Status};
+use crate::queue::{Lease, Then};
+use crate::reader::FileError;
+use crate::store::{self, Begun, Outcome};
+
+/// When a worker has to stop, in two steps.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Begin nothing new.
+    pub soon: CancellationToken,
+    /// Give back what is still being read.
+    pub now: CancellationToken,
+}
+
+/// How the work on a claimed document ended, and so what becomes of its job.
+#[derive(Debug)]
+pub enum Ended {
+    /// There is nothing more to do: verdict recorded, or the document is finished, gone, or someone else's.
+    Done,
+    /// It is a case for the dead letters; the row says `failed`.
+    Dead(&'static str),
+    /// Try again after a while; `counts` if the document or its reader may be at fault.
+    Again { reason: &'static str },
+    /// Not begun, or given back: the worker is stopping.
+    GivenBack,
+}
+
+impl Ended {
+    /// What to tell the queue.
+    pub fn then(self, wait: Duration) -> Option<Then> {
+        match self {
+            Self::Done => None,
+            Self::Dead(reason) => Some(Then::Bury(reason.to_owned())),
+            Self::Again { .. } => Some(Then::Retry(wait)),
+            Self::GivenBack => Some(Then::Release),
+        }
+    }
+}
+
+/// Works on a claimed document.
+pub async fn process(app: &App, lease: &Lease, stop: &Stop) -> Ended {
+    let document = match app.store.document(lease.id).await {
+        Ok(document) if document.is_terminal() => return Ended::Done,
+        Ok(document) => document,
+        Err(store::Error::NotFound) => return Ended::Done,
+        Err(error) => return unavailable(lease, &error, "store_unavailable"),
+    };
+    // The file is fetched while others are being read.
+    let file = match app.blobs.get(&document.blob_key).await {
+        Ok(bytes) => Ok(bytes),
+        Err(error @ blobs::Error::Unavailable(_)) => return unavailable(lease, &error, "files_unavailable"),
+        Err(_) => Err("file_missing"),
+    };
+    crate::failpoint::hit("pipeline.after_fetch");
+
+    let Some(turn) = turn(app, &document, stop).await else { return Ended::GivenBack };
+    let worker = &app.config.service.worker;
+    match app.store.begin_processing(lease.id, lease.token, worker.lease(), worker.max_attempts).await {
+        Ok(Begun::Read(begun)) => {
+            debug!(document = %lease.id, attempt = lease.attempt, "reading");
+            app.changes.announce(&begun).await;
+            crate::failpoint::hit("pipeline.after_begin");
+            match file {
+                Ok(bytes) => read(app, lease, *begun, bytes, turn, stop).await,
+                Err(code) => fail(app, lease, code, Ended::Done).await,
+            }
+        }
+        Ok(Begun::GivenUp(document)) => {
+            error!(document = %lease.id, "given up: its readers died again and again");
+            finished(app, &document).await;
+            Ended::Dead("worker_crash")
+        }
+        Err(store::Error::Illegal(_) | store::Error::Conflict | store::Error::NotFound) => Ended::Done,
+        Err(error) => unavailable(lease, &error, "store_unavailable"),
+    }
+}
+
+/// Waits for a free reader. A document over which a reader has died is read alone: if it kills this process too, it
+/// takes no other document with it, and none is suspected in its place.
+async fn turn(app: &App, document: &Document, stop: &Stop) -> Option<OwnedSemaphorePermit> {
+    let alone = document.attempts > 0;
+    let permits = if alone { app.reader_count() } else { 1 };
+    let readers = Arc::clone(&app.readers);
+    tokio::select! {
+        biased;
+        () = stop.soon.cancelled() => None,
+        turn = readers.acquire_many_owned(permits) => turn.ok(),
+    }
+}
+
+async fn read(
+    app: &App,
+    lease: &Lease,
+    document: Document,
+    bytes: Bytes,
+    turn: OwnedSemaphorePermit,
+    stop: &Stop,
+) -> Ended {
+    let start = Instant::now();
+    let limit = Duration::from_secs(app.config.service.worker.read_timeout_s);
+    let (reader, today) = (app.reader.clone(), app.clock.today());
+    let hash = document.content_hash.clone();
+    let declared = document.card_type.declared();
+    let reading = tokio::task::spawn_blocking(move || {
+        // Held until the reading really ends, also when nobody waits for it any longer.
+        let _turn = turn;
+        let found: String = digest(&SHA256, &bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        if found != hash {
+            return None;
+        }
+        Some(reader.read(&bytes, declared, today))
+    });
+    let reading = tokio::select! {
+        reading = tokio::time::timeout(limit, reading) => reading,
+        () = stop.now.cancelled() => return give_back(app, lease).await,
+    };
+    crate::failpoint::hit("pipeline.after_read");
+    let took = start.elapsed();
+    match reading {
+        Ok(Ok(Some(Ok(reading)))) => record(app, lease, reading, took).await,
+        Ok(Ok(Some(Err(error)))) => failed(app, lease, &document, &error).await,
+        Ok(Ok(None)) => fail(app, lease, "file_damaged", Ended::Done).await,
+        // The reader panicked; the message may hold anything and stays out of the log.
+        Ok(Err(_)) => try_again(app, lease, &document, "reader_failed").await,
+        Err(_) => try_again(app, lease, &document, "reader_timeout").await,
+    }
+}
+
+async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) -> Ended {
+    let outcome = Outcome {
+        decision: reading.decision,
+        score: reading.score,
+        result: reading.result,
+        ocr_text: None,
+        engine: app.reader.name().to_owned(),
+        reading_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
+    };
+    match app.store.record_outcome(lease.id, lease.token, outcome).await {
+        Ok(document) => {
+            crate::failpoint::hit("pipeline.after_record");
+            metrics::histogram!("filot_reading_seconds").record(took.as_secs_f64());
+            finished(app, &document).await;
+            Ended::Done
+        }
+        Err(error) => not_recorded(lease, &error),
+    }
+}
+
+/// The reader reports a failure.
+async fn failed(app: &App, lease: &Lease, document: &Document, error: &FileError) -> Ended {
+    match blame(error) {
+        Blame::File => fail(app, lease, error.code(), Ended::Done).await,
+        Blame::Reader => try_again(app, lease, document, error.code()).await,
+        Blame::Installation => {
+            error!(document = %lease.id, code = error.code(), "the reader cannot work; see `filot doctor`");
+            match give_back(app, lease).await {
+                Ended::GivenBack => Ended::Again { reason: "reader_unavailable" },
+                other => other,
+            }
+        }
+    }
+}
+
+/// Another try, or the end if there were enough.
+async fn try_again(app: &App, lease: &Lease, document: &Document, code: &'static str) -> Ended {
+    if document.attempts >= app.config.service.worker.max_attempts {
+        return fail(app, lease, code, Ended::Dead(code)).await;
+    }
+    warn!(document = %lease.id, code, attempt = document.attempts, "reading failed, trying again");
+    match app.store.retry(lease.id, lease.token).await {
+        Ok(()) => Ended::Again { reason: code },
+        Err(error) => not_recorded(lease, &error),
+    }
+}
+
+/// Records that the document cannot be read.
+async fn fail(app: &App, lease: &Lease, code: &'static str, ended: Ended) -> Ended {
+    match app.store.record_failure(lease.id, lease.token, code).await {
+        Ok(document) => {
+            finished(app, &document).await;
+            ended
+        }
+        Err(error) => not_recorded(lease, &error),
+    }
+}
+
+/// Gives a begun document back, uncounted.
+async fn give_back(app: &App, lease: &Lease) -> Ended {
+    match app.store.release(lease.id, lease.token).await {
+        Ok(()) => Ended::GivenBack,
+        Err(error) => not_recorded(lease, &error),
+    }
+}
+
+async fn finished(app: &App, document: &Document) {
+    let outcome = match document.status {
+        Status::Failed => document.failure_code.as_deref().unwrap_or("failed").to_owned(),
+        _ => document.verification.as_str().to_owned(),
+    };
+    metrics::counter!("filot_documents_finished_total", "outcome" => outcome.clone()).increment(1);
+    info!(document = %document.id, %outcome, ms = document.reading_ms, "document finished");
+    app.changes.announce(document).await;
+}
+
+/// The result could not be written: because someone else has the document, or because the database is away. In the
+/// second case the row stays `processing` until its lease ends.
+fn not_recorded(lease: &Lease, error: &store::Error) -> Ended {
+    match error {
+        store::Error::Illegal(_) | store::Error::Conflict | store::Error::NotFound => {
+            info!(document = %lease.id, "someone else has finished it");
+            Ended::Done
+        }
+        error => unavailable(lease, error, "store_unavailable"),
+    }
+}
+
+fn unavailable(lease: &Lease, error: &dyn std::error::Error, reason: &'static str) -> Ended {
+    warn!(document = %lease.id, reason, error = %error, "trying again later");
+    Ended::Again { reason }
+}

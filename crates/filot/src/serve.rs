@@ -1,0 +1,286 @@
+//! The processes of the service: `serve`, `worker`, `migrate`, `create-user`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::service::Environment;
+use crate::http::Api;
+use crate::keys;
+use crate::queue::Lane;
+use crate::store::{Actor, NewUser, Role, Store};
+use crate::worker::{Worker, run_upkeep};
+use crate::{sample, telemetry};
+
+/// The account that is made where nothing is at stake: embedded, in development.
+const TEST_EMAIL: &str = "test@example.com";
+/// The drawn cards among which one is to try the service with.
+const SAMPLE_SEED: u64 = 7;
+
+/// Runs the API, and a worker in the same process if `worker` and the configuration say so, until the process is told
+/// to stop.
+///
+/// # Errors
+/// When a part is missing or the address cannot be listened on.
+pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
+    telemetry::start_logs(&config.service.log)?;
+    let metrics = telemetry::start_metrics()?;
+    let grace = grace(&config);
+    in_runtime(grace, async move |stop: CancellationToken| {
+        let worker = worker && config.service.worker.embedded;
+        let address = format!("{}:{}", config.service.server.host, config.service.server.port);
+        let app = App::build(config).await?;
+        let listener =
+            TcpListener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let api = Api::new(app.clone(), Some(metrics.clone()), stop.clone())?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run_upkeep(app.clone(), stop.clone()));
+        if worker {
+            tasks.spawn(Worker::new(app.clone(), Lane::Cpu).run(stop.clone()));
+        }
+        let keep = stop.clone();
+        tasks.spawn(async move {
+            while keep.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
+                metrics.run_upkeep();
+            }
+        });
+        let service = api.router().into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = server.await {
+                warn!(%error, "the server ended");
+            }
+        });
+        info!(%address, worker, reader = app.reader.name(), "ready");
+        let welcome = welcome(&app, &api.auth).await?;
+        // Nobody may be reading, which is no reason to stop.
+        let _ = io::stdout().write_all(welcome.as_bytes());
+        let _ = io::stdout().flush();
+        stop.cancelled().await;
+        finish(tasks, grace).await;
+        Ok(())
+    })
+}
+
+/// Reads documents of a lane until the process is told to stop.
+///
+/// # Errors
+/// When a part is missing.
+pub fn work(config: Config, lane: Lane) -> anyhow::Result<()> {
+    telemetry::start_logs(&config.service.log)?;
+    let grace = grace(&config);
+    in_runtime(grace, async move |stop: CancellationToken| {
+        let app = App::build(config).await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run_upkeep(app.clone(), stop.clone()));
+        tasks.spawn(Worker::new(app.clone(), lane).run(stop.clone()));
+        info!(%lane, reader = app.reader.name(), "ready");
+        stop.cancelled().await;
+        finish(tasks, grace).await;
+        Ok(())
+    })
+}
+
+/// Brings the database's schema up to date and returns the names of the steps that were made.
+///
+/// # Errors
+/// When the database cannot be reached or a step fails.
+pub fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
+    runtime()?.block_on(async {
+        let store = Store::connect(&config.service, Clock::default()).await?;
+        // Before the first step there is not even a list of steps made.
+        let pending = store.pending_migrations().await.unwrap_or_default();
+        store.migrate().await?;
+        Ok(pending)
+    })
+}
+
+/// Makes a local account, or changes role and password of the one with this e-mail. Without a password one is made and
+/// returned.
+///
+/// # Errors
+/// When the e-mail or password cannot be used, or the database cannot be reached.
+pub fn create_user(
+    config: Config,
+    email: &str,
+    role: Role,
+    password: Option<String>,
+) -> anyhow::Result<Option<String>> {
+    runtime()?.block_on(async {
+        let app = App::with_reader(config, no_reader(), Clock::default()).await?;
+        let auth = Auth::new(app.clone())?;
+        let (password, made) = match password {
+            Some(password) => (password, None),
+            None => {
+                let made = keys::random_token(15)?;
+                (made.clone(), Some(made))
+            }
+        };
+        if app.store.user_by_email(email).await?.is_some() {
+            return Err(anyhow!("there is an account with this e-mail already"));
+        }
+        auth.create(email, &password, None, role).await?;
+        Ok(made)
+    })
+}
+
+/// For commands that read no card.
+fn no_reader() -> crate::card_reader::CardReader {
+    crate::card_reader::CardReader::new("none", |_, _, _| {
+        Err(filot_ocr::engine::Error::Unavailable("this command reads no cards".into()).into())
+    })
+}
+
+fn grace(config: &Config) -> Duration {
+    // A second of it is for what runs on blocking threads.
+    Duration::from_secs(config.service.server.shutdown_grace_s.max(2) - 1)
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Runs `work` with a token that is cancelled when the process is told to stop.
+fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
+    grace: Duration,
+    work: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    runtime.spawn(async move {
+        asked_to_stop().await;
+        info!(grace_s = grace.as_secs(), "stopping");
+        signalled.cancel();
+    });
+    let ended = runtime.block_on(work(stop));
+    // A reading may still hold a blocking thread; its document goes back by its lease.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn asked_to_stop() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            warn!(%error, "cannot listen for interrupts");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+/// Waits for all tasks, at most `grace`; those that are left are dropped.
+async fn finish(mut tasks: JoinSet<()>, grace: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        warn!(left = tasks.len(), "stopped with work unfinished; it is taken up again");
+    }
+}
+
+/// What to tell whoever started the service.
+async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
+    let config = &app.config.service;
+    let url = config.public_url();
+    let mut lines = vec![String::new(), "FiLot is ready.".to_owned(), String::new()];
+    let embedded = config.server.environment == Environment::Development && app.store.kind() == "sqlite";
+    let mut page = format!("{url}/");
+    let mut test = Vec::new();
+    if embedded {
+        let grant = auth.grant(test_user(app).await?).await?;
+        page = format!("{url}/#refresh={}", grant.refresh_token);
+        test.push(format!("Test token    {}", grant.access_token));
+        if let Some(card) = sample_card(config.server.data_dir.join("sample")).await {
+            test.push(String::new());
+            test.push("Try it:".to_owned());
+            test.push(format!(
+                "  curl -sS '{url}/documents/upload' -H 'Authorization: Bearer {}' -H 'Prefer: wait=20' \
+                 -F type=KTP -F 'file=@{}'",
+                grant.access_token,
+                card.display()
+            ));
+        }
+    }
+    lines.push(format!("Page          {page}"));
+    lines.push(format!("API           {url}"));
+    lines.push(format!("Description   {url}/docs"));
+    if let Some(token) = auth.first_admin_token().await? {
+        lines.push(format!("First admin   {url}/#admin={token}"));
+    }
+    lines.append(&mut test);
+    lines.push(String::new());
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+/// The test account. It has no password: only the tokens that are printed open it.
+async fn test_user(app: &App) -> anyhow::Result<crate::store::User> {
+    if let Some(user) = app.store.user_by_email(TEST_EMAIL).await? {
+        if user.password_hash.is_some() || user.role != Role::User {
+            return Err(anyhow!(
+                "{TEST_EMAIL} has been turned into a real account; remove it or set NODE_ENV"
+            ));
+        }
+        app.store.revoke_sessions_of(user.id).await?;
+        return Ok(user);
+    }
+    let new = NewUser {
+        email: Some(TEST_EMAIL.to_owned()),
+        email_verified: false,
+        password_hash: None,
+        provider: None,
+        role: Role::User,
+        full_name: Some("Test account".to_owned()),
+    };
+    let user = app.store.create_user(new).await?;
+    info!(actor = %Actor::System, user = %user.id, "test account made");
+    Ok(user)
+}
+
+/// A drawn KTP in `folder`; the cards are drawn if they are not there.
+async fn sample_card(folder: PathBuf) -> Option<PathBuf> {
+    tokio::task::spawn_blocking(move || {
+        if ktp_of(&folder).is_none() {
+            sample::write(&folder, SAMPLE_SEED, 8, 1).ok()?;
+        }
+        ktp_of(&folder)
+    })
+    .await
+    .ok()
+    .flatten()
+}
+
+/// The first of the drawn cards that is a good KTP.
+fn ktp_of(folder: &Path) -> Option<PathBuf> {
+    let truth = std::fs::read_to_string(folder.join("truth.jsonl")).ok()?;
+    let cards = truth.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let is_good = |card: &serde_json::Value| {
+        let expected = card["expect"].as_str().unwrap_or_default();
+        card["declared"] == "ktp" && expected == "approve"
+    };
+    let name = cards.into_iter().find(is_good)?["file"].as_str()?.to_owned();
+    let path = std::path::absolute(folder.join(name)).ok()?;
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,283 @@
+//! The database: one struct over SQLite and PostgreSQL, one method for each fact, one transaction for each method.
+//!
+//! Documents change only here, and only as [`crate::document::State::apply`] allows: a method loads the row for
+//! update, applies the command, and writes the result guarded by the row's version.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sea_orm::prelude::DateTimeUtc;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqlErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::clock::Clock;
+use crate::config::{Service, exposed};
+use crate::document::Illegal;
+
+mod accounts;
+mod audit;
+mod documents;
+pub(crate) mod entity;
+mod events;
+mod idempotency;
+mod jobs;
+mod listing;
+mod migration;
+mod outbox;
+mod reading;
+mod reviews;
+mod rows;
+mod sessions;
+
+pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
+pub use audit::{Actor, AuditEntry};
+pub use documents::{NewDocument, Usage};
+pub use events::{Event, EventKind};
+pub use idempotency::{Idempotency, IdempotencyKey};
+pub(crate) use jobs::PUSH;
+pub use listing::{Cursor, Filter, Summary};
+pub use outbox::{Effect, EffectKind};
+pub use reading::{Begun, Outcome};
+pub use reviews::{Review, ReviewStatus, Verdict};
+pub use sessions::{OneTime, Rotation, Session};
+
+/// Why something did not become a fact.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such row, or not for this user.
+    #[error("not found")]
+    NotFound,
+    /// The state of the document does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// Someone else changed the row in between.
+    #[error("changed by someone else in the meantime")]
+    Conflict,
+    /// A value that has to be unique exists already.
+    #[error("exists already")]
+    Taken,
+    /// The database cannot be reached, is overloaded, or refused; trying again later may help.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] DbErr),
+    /// A row holds something that this version does not understand.
+    #[error("a row holds an unreadable {0}")]
+    Corrupt(&'static str),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
+            // What a row refers to is gone.
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound,
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<crate::document::Unknown> for Error {
+    fn from(unknown: crate::document::Unknown) -> Self {
+        Self::Corrupt(unknown.0)
+    }
+}
+
+/// Result of every method.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The database. A clone shares the pool.
+#[derive(Clone)]
+pub struct Store {
+    db: DatabaseConnection,
+    clock: Clock,
+    /// SQLite lets one writer in at a time; queueing for it here is fair and costs no busy waiting.
+    writer: Option<Arc<Mutex<()>>>,
+}
+
+/// A transaction that writes. Dropped without [`Write::commit`] it leaves no trace.
+struct Write {
+    tx: DatabaseTransaction,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl std::ops::Deref for Write {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+}
+
+impl Write {
+    async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+impl Store {
+    /// Connects to the database of the configuration: PostgreSQL, or SQLite in the data folder.
+    ///
+    /// # Errors
+    /// When it cannot be reached or made.
+    pub async fn connect(config: &Service, clock: Clock) -> Result<Self> {
+        match exposed(&config.database.url) {
+            Some(url) if url.starts_with("postgres") => {
+                Self::postgres(url, config.database.max_connections, clock).await
+            }
+            Some(url) => Self::sqlite(url.to_owned(), config.database.max_connections, clock).await,
+            None => {
+                let dir = &config.server.data_dir;
+                std::fs::create_dir_all(dir).map_err(|error| DbErr::Custom(error.to_string()))?;
+                Self::sqlite(sqlite_url(&dir.join("filot.db")), config.database.max_connections, clock).await
+            }
+        }
+    }
+
+    async fn postgres(url: &str, connections: u32, clock: Clock) -> Result<Self> {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .connect_timeout(Duration::from_secs(5))
+            .acquire_timeout(Duration::from_secs(5))
+            .idle_timeout(Duration::from_secs(300))
+            .statement_timeout(Duration::from_secs(20))
+            .sqlx_logging(false);
+        Ok(Self { db: Database::connect(options).await?, clock, writer: None })
+    }
+
+    async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
+        use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections.min(8))
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(5))
+            .idle_timeout(Duration::from_secs(300))
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(|options| {
+                options
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // An acknowledged upload survives a power cut, not only a killed process.
+                    .synchronous(SqliteSynchronous::Full)
+                    .auto_vacuum(SqliteAutoVacuum::Incremental)
+                    .foreign_keys(true)
+                    .busy_timeout(Duration::from_secs(10))
+            });
+        Ok(Self { db: Database::connect(options).await?, clock, writer: Some(Arc::default()) })
+    }
+
+    /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start
+    /// together do not collide, and one that is killed leaves the schema as it was.
+    ///
+    /// # Errors
+    /// When a step fails; the schema is then unchanged.
+    pub async fn migrate(&self) -> Result<()> {
+        let tx = self.begin().await?;
+        if self.backend() == DbBackend::Postgres {
+            // The number names the lock, nothing more.
+            tx.execute_unprepared("SELECT pg_advisory_xact_lock(4608501)").await?;
+        }
+        migration::Migrator::up(&tx.tx, None).await?;
+        tx.commit().await
+    }
+
+    /// Names of the steps that [`Store::migrate`] would still make.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>> {
+        let pending = migration::Migrator::get_pending_migrations(&self.db).await?;
+        Ok(pending.iter().map(|step| step.name().to_owned()).collect())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.db.query_one_raw(Statement::from_string(self.backend(), "SELECT 1")).await?;
+        Ok(())
+    }
+
+    /// `sqlite` or `postgres`, for health and logs.
+    pub fn kind(&self) -> &'static str {
+        if self.backend() == DbBackend::Postgres { "postgres" } else { "sqlite" }
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
+    /// With SQLite, the right to write; others wait for it to be dropped.
+    async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.writer {
+            Some(writer) => Some(Arc::clone(writer).lock_owned().await),
+            None => None,
+        }
+    }
+
+    /// Starts a transaction that writes; with SQLite after waiting for its turn.
+    async fn begin(&self) -> Result<Write> {
+        let turn = self.turn().await;
+        let tx = self
+            .db
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await?;
+        Ok(Write { tx, _turn: turn })
+    }
+
+    /// Runs one writing statement, which is a transaction of its own; `$1`, `$2` … stand for the values in both
+    /// databases.
+    pub(crate) async fn execute(&self, sql: &str, values: Vec<sea_orm::Value>) -> Result<u64> {
+        let _turn = self.turn().await;
+        let done = self.db.execute_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs one writing statement that gives rows back.
+    pub(crate) async fn execute_returning(
+        &self,
+        sql: &str,
+        values: Vec<sea_orm::Value>,
+    ) -> Result<Vec<sea_orm::QueryResult>> {
+        let _turn = self.turn().await;
+        Ok(self.db.query_all_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?)
+    }
+
+    /// Runs one reading statement.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        values: Vec<sea_orm::Value>,
+    ) -> Result<Vec<sea_orm::QueryResult>> {
+        Ok(self.db.query_all_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?)
+    }
+
+    fn now(&self) -> DateTimeUtc {
+        to_utc(self.clock.now())
+    }
+}
+
+fn sqlite_url(path: &Path) -> String {
+    format!("sqlite://{}?mode=rwc", path.display())
+}
+
+/// Into the type of the database layer.
+fn to_utc(at: Timestamp) -> DateTimeUtc {
+    DateTimeUtc::from_timestamp_millis(at.as_millisecond()).unwrap_or(DateTimeUtc::MAX_UTC)
+}
+
+/// Out of the type of the database layer.
+fn from_utc(at: DateTimeUtc) -> Timestamp {
+    Timestamp::from_millisecond(at.timestamp_millis()).unwrap_or(Timestamp::MAX)
+}

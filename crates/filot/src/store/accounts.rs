@@ -1,0 +1,258 @@
+//! Accounts and profiles.
+
+use jiff::Timestamp;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::audit::{Actor, AuditEntry};
+use super::entity::{profiles, users};
+use super::{Error, Result, Store, from_utc};
+use crate::document::{UserId, spelled};
+
+spelled! {
+    /// What an account may do.
+    Role {
+        /// Its own documents.
+        User = "user",
+        /// Reviews of all documents.
+        Reviewer = "reviewer",
+        /// Everything.
+        Admin = "admin",
+    }
+}
+
+/// An account to make.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Stored in lower case.
+    pub email: Option<String>,
+    pub email_verified: bool,
+    /// In PHC format.
+    pub password_hash: Option<String>,
+    /// Identity provider and the subject it knows the person by.
+    pub provider: Option<(String, String)>,
+    pub role: Role,
+    pub full_name: Option<String>,
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub email: Option<String>,
+    pub email_verified: bool,
+    pub password_hash: Option<String>,
+    pub provider: Option<(String, String)>,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub disabled: bool,
+}
+
+/// What a person says of themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub full_name: Option<String>,
+    pub phone: Option<String>,
+    pub updated_at: Timestamp,
+}
+
+/// A change of a profile: `None` leaves a value, `Some(None)` removes it.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileChange {
+    pub full_name: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+}
+
+impl Store {
+    /// Makes an account and its profile.
+    ///
+    /// # Errors
+    /// `Taken` when the e-mail or the provider's subject has an account.
+    pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        let tx = self.begin().await?;
+        let now = self.now();
+        let id = UserId::new();
+        let (provider_type, provider_id) = new.provider.unzip();
+        let user = users::ActiveModel {
+            id: Set(id.0),
+            email: Set(new.email.as_deref().map(normal_email)),
+            email_verified: Set(new.email_verified),
+            password_hash: Set(new.password_hash),
+            provider_type: Set(provider_type),
+            provider_id: Set(provider_id),
+            role: Set(new.role.as_str().to_owned()),
+            created_at: Set(now),
+            updated_at: Set(now),
+            disabled_at: Set(None),
+        };
+        let user = user.insert(&tx.tx).await?;
+        let profile = profiles::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            user_id: Set(id.0),
+            full_name: Set(new.full_name),
+            phone: Set(None),
+            created_at: Set(now),
+            updated_at: Set(now),
+        };
+        profile.insert(&tx.tx).await?;
+        self.write_audit(&tx, entry(&Actor::User(id), "user.create", id)).await?;
+        tx.commit().await?;
+        user.try_into()
+    }
+
+    /// An account.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn user(&self, id: UserId) -> Result<User> {
+        users::Entity::find_by_id(id.0).one(&self.db).await?.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// The account with this e-mail, in whatever case it is written.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let row =
+            users::Entity::find().filter(users::Column::Email.eq(normal_email(email))).one(&self.db).await?;
+        row.map(User::try_from).transpose()
+    }
+
+    /// The account that an identity provider knows by `subject`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn user_by_provider(&self, provider: &str, subject: &str) -> Result<Option<User>> {
+        let row = users::Entity::find()
+            .filter(users::Column::ProviderType.eq(provider))
+            .filter(users::Column::ProviderId.eq(subject))
+            .one(&self.db)
+            .await?;
+        row.map(User::try_from).transpose()
+    }
+
+    /// Ties an account to an identity provider. The caller has made sure that the provider verified the e-mail.
+    ///
+    /// # Errors
+    /// `Conflict` when the account is tied already, `Taken` when the subject has another account.
+    pub async fn link_provider(&self, id: UserId, provider: &str, subject: &str) -> Result<User> {
+        let change = users::ActiveModel {
+            provider_type: Set(Some(provider.to_owned())),
+            provider_id: Set(Some(subject.to_owned())),
+            email_verified: Set(true),
+            ..Default::default()
+        };
+        self.change_user(id, "user.link", &Actor::User(id), change, users::Column::ProviderId.is_null()).await
+    }
+
+    /// Sets the password, as a hash in PHC format.
+    ///
+    /// # Errors
+    /// `Conflict` when there is no such account.
+    pub async fn set_password(&self, id: UserId, hash: String, actor: &Actor) -> Result<User> {
+        let change = users::ActiveModel { password_hash: Set(Some(hash)), ..Default::default() };
+        self.change_user(id, "user.password", actor, change, users::Column::Id.is_not_null()).await
+    }
+
+    /// Sets what the account may do.
+    ///
+    /// # Errors
+    /// `Conflict` when there is no such account.
+    pub async fn set_role(&self, id: UserId, role: Role, actor: &Actor) -> Result<User> {
+        let change = users::ActiveModel { role: Set(role.as_str().to_owned()), ..Default::default() };
+        self.change_user(id, "user.role", actor, change, users::Column::Id.is_not_null()).await
+    }
+
+    async fn change_user(
+        &self,
+        id: UserId,
+        action: &'static str,
+        actor: &Actor,
+        change: users::ActiveModel,
+        only_if: sea_orm::sea_query::Expr,
+    ) -> Result<User> {
+        let tx = self.begin().await?;
+        let change = users::ActiveModel { updated_at: Set(self.now()), ..change };
+        let changed = users::Entity::update_many()
+            .set(change)
+            .filter(users::Column::Id.eq(id.0))
+            .filter(only_if)
+            .exec_with_returning(&tx.tx)
+            .await?;
+        let user = changed.into_iter().next().ok_or(Error::Conflict)?;
+        self.write_audit(&tx, entry(actor, action, id)).await?;
+        tx.commit().await?;
+        user.try_into()
+    }
+
+    /// How many admins there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_admins(&self) -> Result<u64> {
+        Ok(users::Entity::find().filter(users::Column::Role.eq(Role::Admin.as_str())).count(&self.db).await?)
+    }
+
+    /// The profile of an account.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn profile(&self, user: UserId) -> Result<Profile> {
+        let row = profiles::Entity::find().filter(profiles::Column::UserId.eq(user.0)).one(&self.db).await?;
+        Ok(row.ok_or(Error::NotFound)?.into())
+    }
+
+    /// Changes the profile of an account.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn update_profile(&self, user: UserId, change: ProfileChange) -> Result<Profile> {
+        let tx = self.begin().await?;
+        let mut row = profiles::ActiveModel { updated_at: Set(self.now()), ..Default::default() };
+        if let Some(full_name) = change.full_name {
+            row.full_name = Set(full_name);
+        }
+        if let Some(phone) = change.phone {
+            row.phone = Set(phone);
+        }
+        let changed = profiles::Entity::update_many()
+            .set(row)
+            .filter(profiles::Column::UserId.eq(user.0))
+            .exec_with_returning(&tx.tx)
+            .await?;
+        tx.commit().await?;
+        Ok(changed.into_iter().next().ok_or(Error::NotFound)?.into())
+    }
+}
+
+/// E-mail addresses are compared without regard to case and surrounding blanks.
+fn normal_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+fn entry<'a>(actor: &'a Actor, action: &'a str, user: UserId) -> AuditEntry<'a> {
+    AuditEntry { actor, action, subject: format!("user:{user}"), reason: None, before: None, after: None }
+}
+
+impl TryFrom<users::Model> for User {
+    type Error = Error;
+
+    fn try_from(row: users::Model) -> Result<Self> {
+        Ok(Self {
+            id: UserId(row.id),
+            email: row.email,
+            email_verified: row.email_verified,
+            password_hash: row.password_hash,
+            provider: row.provider_type.zip(row.provider_id),
+            role: row.role.parse()?,
+            created_at: from_utc(row.created_at),
+            disabled: row.disabled_at.is_some(),
+        })
+    }
+}
+
+impl From<profiles::Model> for Profile {
+    fn from(row: profiles::Model) -> Self {
+        Self { full_name: row.full_name, phone: row.phone, updated_at: from_utc(row.updated_at) }
+    }
+}

@@ -1,0 +1,208 @@
+//! Documents: making, finding, asking again, deleting.
+
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+};
+
+use super::audit::Actor;
+use super::entity::documents;
+use super::events::EventKind;
+use super::idempotency::IdempotencyKey;
+use super::outbox::EffectKind;
+use super::{Error, Result, Store, to_utc};
+use crate::document::{CardType, Command, Document, DocumentId, State, UserId};
+use crate::queue::Lane;
+
+/// What is known of a document when it is stored.
+#[derive(Clone, Debug)]
+pub struct NewDocument {
+    pub id: DocumentId,
+    pub user_id: UserId,
+    pub card_type: CardType,
+    pub blob_key: String,
+    /// SHA-256 of the file, lower-case hexadecimal.
+    pub content_hash: String,
+    pub media_type: String,
+    pub byte_size: u64,
+    pub lane: Lane,
+    /// The request that made it, so that its repetition finds the same document.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What a user has stored in a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Makes the row of a document whose file is already stored. With `enqueue` the job for it is made in the same
+    /// transaction, for the queue that lives in this database.
+    ///
+    /// # Errors
+    /// `Taken` if the id exists, `NotFound` if the user does not.
+    pub async fn create_document(&self, new: NewDocument, enqueue: bool) -> Result<Document> {
+        let tx = self.begin().await?;
+        let now = self.now();
+        let start = State::NEW;
+        let row = documents::ActiveModel {
+            id: Set(new.id.0),
+            user_id: Set(new.user_id.0),
+            card_type: Set(new.card_type.as_str().to_owned()),
+            file_url: Set(new.blob_key),
+            status: Set(start.status.as_str().to_owned()),
+            verification_status: Set(start.verification.as_str().to_owned()),
+            created_at: Set(now),
+            updated_at: Set(now),
+            content_hash: Set(new.content_hash),
+            media_type: Set(new.media_type),
+            byte_size: Set(i64::try_from(new.byte_size).map_err(|_| Error::Corrupt("size"))?),
+            lane: Set(new.lane.as_str().to_owned()),
+            generation: Set(1),
+            version: Set(1),
+            attempts: Set(0),
+            fence: Set(0),
+            ..Default::default()
+        };
+        let row = row.insert(&tx.tx).await?;
+        if enqueue {
+            self.insert_job(&tx, new.id, new.lane).await?;
+        }
+        if let Some(key) = &new.idempotency {
+            self.attach_document(&tx, key, new.id).await?;
+        }
+        crate::failpoint::hit("store.create.before_commit");
+        tx.commit().await?;
+        crate::failpoint::hit("store.create.after_commit");
+        row.try_into()
+    }
+
+    /// A document, whoever owns it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn document(&self, id: DocumentId) -> Result<Document> {
+        documents::Entity::find_by_id(id.0).one(&self.db).await?.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// A document of this user.
+    ///
+    /// # Errors
+    /// `NotFound`, also for documents of others.
+    pub async fn document_of(&self, user: UserId, id: DocumentId) -> Result<Document> {
+        documents::Entity::find_by_id(id.0)
+            .filter(documents::Column::UserId.eq(user.0))
+            .one(&self.db)
+            .await?
+            .ok_or(Error::NotFound)?
+            .try_into()
+    }
+
+    /// Asks for another reading of a document that could not be read.
+    ///
+    /// # Errors
+    /// `Illegal` unless it failed and nobody has decided on it.
+    pub async fn reprocess(&self, id: DocumentId, actor: &Actor, enqueue: bool) -> Result<Document> {
+        let tx = self.begin().await?;
+        let row = self.hold(&tx, id).await?;
+        let change = documents::ActiveModel {
+            failure_code: Set(None),
+            processed_at: Set(None),
+            lease_until: Set(None),
+            ..Default::default()
+        };
+        let next = self.advance(&tx, &row, Command::Reprocess, change).await?;
+        if enqueue {
+            self.insert_job(&tx, id, next.lane.parse()?).await?;
+        }
+        self.record_change(&tx, actor, "document.reprocess", &row, Some(&next), None).await?;
+        tx.commit().await?;
+        next.try_into()
+    }
+
+    /// Removes a document and everything that was read on it; its file is erased through the outbox.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_document(&self, id: DocumentId, actor: &Actor) -> Result<Document> {
+        let tx = self.begin().await?;
+        let row = self.hold(&tx, id).await?;
+        self.delete_job(&tx, id).await?;
+        documents::Entity::delete_by_id(id.0).exec(&tx.tx).await?;
+        self.ask_for(&tx, EffectKind::EraseBlob, &row.file_url).await?;
+        self.record_change(&tx, actor, "document.delete", &row, None, None).await?;
+        self.emit(&tx, &row, EventKind::Deleted, None).await?;
+        crate::failpoint::hit("store.delete.before_commit");
+        tx.commit().await?;
+        row.try_into()
+    }
+
+    /// What `user` has stored since `at`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn usage_since(&self, user: UserId, at: Timestamp) -> Result<Usage> {
+        #[derive(FromQueryResult)]
+        struct Sums {
+            files: i64,
+            bytes: i64,
+        }
+        let sums = documents::Entity::find()
+            .select_only()
+            .expr_as(documents::Column::Id.count(), "files")
+            .expr_as(Expr::cust("CAST(COALESCE(SUM(byte_size), 0) AS BIGINT)"), "bytes")
+            .filter(documents::Column::UserId.eq(user.0))
+            .filter(documents::Column::CreatedAt.gte(to_utc(at)))
+            .into_model::<Sums>()
+            .one(&self.db)
+            .await?
+            .unwrap_or(Sums { files: 0, bytes: 0 });
+        Ok(Usage { files: sums.files.unsigned_abs(), bytes: sums.bytes.unsigned_abs() })
+    }
+
+    /// Documents that nobody seems to be reading: waiting since before `waiting_since`, or under a reader that has not
+    /// been heard of since its lease ended. Oldest first. With `in_database` only those without a job in this database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unattended(
+        &self,
+        waiting_since: Timestamp,
+        in_database: bool,
+        limit: u64,
+    ) -> Result<Vec<(DocumentId, Lane)>> {
+        use documents::Column::{Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt};
+        let waiting = Status.eq("pending").and(UpdatedAt.lt(to_utc(waiting_since)));
+        let abandoned = Status.eq("processing").and(LeaseUntil.lt(self.now()));
+        let jobless = Expr::cust("NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.document_id = documents.id)");
+        let rows: Vec<(uuid::Uuid, String)> = documents::Entity::find()
+            .select_only()
+            .columns([Id, LaneColumn])
+            .filter(waiting.or(abandoned))
+            .apply_if(in_database.then_some(jobless), |query, jobless| query.filter(jobless))
+            .order_by_asc(UpdatedAt)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(|(id, lane)| Ok((DocumentId(id), lane.parse()?))).collect()
+    }
+
+    /// Which of these blob keys belong to a document.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn known_blobs(&self, keys: Vec<String>) -> Result<std::collections::HashSet<String>> {
+        let known: Vec<String> = documents::Entity::find()
+            .select_only()
+            .column(documents::Column::FileUrl)
+            .filter(documents::Column::FileUrl.is_in(keys))
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        Ok(known.into_iter().collect())
+    }
+}

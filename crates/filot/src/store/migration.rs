@@ -1,0 +1,14 @@
+//! The schema, step by step. A released step never changes; a new one is added behind it.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_initial;
+
+/// All steps in order.
+pub(super) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_initial::Migration)]
+    }
+}

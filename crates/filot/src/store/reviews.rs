@@ -1,0 +1,206 @@
+//! Reviews: the one way in which a person changes a verdict.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+use super::audit::Actor;
+use super::entity::{documents, reviews};
+use super::events::EventKind;
+use super::outbox::EffectKind;
+use super::rows::natural;
+use super::{Error, Result, Store, Write, from_utc};
+use crate::document::{Command, DocumentId, Resolution, ReviewId, UserId, Verification, spelled};
+
+spelled! {
+    /// How far a review is.
+    ReviewStatus {
+        Pending = "pending",
+        Approved = "approved",
+        Rejected = "rejected",
+    }
+}
+
+/// One review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    pub id: ReviewId,
+    pub document_id: DocumentId,
+    pub user_id: UserId,
+    pub generation: u32,
+    pub status: ReviewStatus,
+    pub decision: Option<Resolution>,
+    pub notes: Option<String>,
+    /// Who decided, as [`Actor`] spells it.
+    pub reviewer: Option<String>,
+    /// Ticket of the external reviewer.
+    pub ticket_id: Option<String>,
+    /// Counts the changes; what `If-Match` compares.
+    pub version: u32,
+    pub created_at: jiff::Timestamp,
+    pub updated_at: jiff::Timestamp,
+    pub decided_at: Option<jiff::Timestamp>,
+}
+
+/// A person's decision.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub resolution: Resolution,
+    pub notes: Option<String>,
+    pub reviewer: Actor,
+    /// The version that the person was looking at.
+    pub expected_version: Option<u32>,
+}
+
+impl Store {
+    /// A review.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn review(&self, id: ReviewId) -> Result<Review> {
+        reviews::Entity::find_by_id(id.0).one(&self.db).await?.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// The latest review of a document, if there is one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn review_of_document(&self, id: DocumentId) -> Result<Option<Review>> {
+        let row = reviews::Entity::find()
+            .filter(reviews::Column::DocumentId.eq(id.0))
+            .order_by_desc(reviews::Column::Generation)
+            .one(&self.db)
+            .await?;
+        row.map(Review::try_from).transpose()
+    }
+
+    /// Asks for a person's verdict. If one is already asked for, that review is returned and nothing changes.
+    ///
+    /// # Errors
+    /// `Illegal` while the document is being read, or when a person has decided.
+    pub async fn escalate(&self, id: DocumentId, actor: &Actor) -> Result<Review> {
+        let tx = self.begin().await?;
+        let row = self.hold(&tx, id).await?;
+        if row.verification_status == Verification::PendingManualReview.as_str() {
+            drop(tx);
+            return self.review_of_document(id).await?.ok_or(Error::Corrupt("review"));
+        }
+        let next = self.advance(&tx, &row, Command::Escalate, Default::default()).await?;
+        let review = self.open_review(&tx, &next).await?;
+        self.record_change(&tx, actor, "document.escalate", &row, Some(&next), None).await?;
+        self.emit(&tx, &next, EventKind::Escalated, None).await?;
+        crate::failpoint::hit("store.escalate.before_commit");
+        tx.commit().await?;
+        review.try_into()
+    }
+
+    /// A person decides: review, document, audit and event in one.
+    ///
+    /// # Errors
+    /// `Conflict` when it has been decided already, or is no longer the version that the person saw.
+    pub async fn resolve_review(&self, id: ReviewId, verdict: Verdict) -> Result<Review> {
+        let tx = self.begin().await?;
+        let review =
+            reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?.ok_or(Error::NotFound)?;
+        let seen = verdict.expected_version.is_none_or(|v| natural(review.version).is_ok_and(|own| own == v));
+        if !seen || review.status != ReviewStatus::Pending.as_str() {
+            return Err(Error::Conflict);
+        }
+        let row = self.hold(&tx, DocumentId(review.document_id)).await?;
+        let command = Command::Resolve(verdict.resolution);
+        let next = self.advance(&tx, &row, command, Default::default()).await?;
+        let now = self.now();
+        let change = reviews::ActiveModel {
+            status: Set(verdict.resolution.as_str().to_owned()),
+            decision: Set(Some(verdict.resolution.as_str().to_owned())),
+            notes: Set(verdict.notes),
+            reviewer: Set(Some(verdict.reviewer.to_string())),
+            version: Set(review.version + 1),
+            updated_at: Set(now),
+            decided_at: Set(Some(now)),
+            ..Default::default()
+        };
+        let changed = reviews::Entity::update_many()
+            .set(change)
+            .filter(reviews::Column::Id.eq(review.id))
+            .filter(reviews::Column::Version.eq(review.version))
+            .exec_with_returning(&tx.tx)
+            .await?;
+        let decided = changed.into_iter().next().ok_or(Error::Conflict)?;
+        self.record_change(&tx, &verdict.reviewer, "review.resolve", &row, Some(&next), None).await?;
+        self.emit(&tx, &next, EventKind::Resolved, None).await?;
+        crate::failpoint::hit("store.resolve.before_commit");
+        tx.commit().await?;
+        decided.try_into()
+    }
+
+    /// Notes the ticket that an external reviewer gave.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn set_ticket(&self, id: ReviewId, ticket: &str) -> Result<()> {
+        let tx = self.begin().await?;
+        let review = reviews::Entity::find_by_id(id.0).one(&tx.tx).await?.ok_or(Error::NotFound)?;
+        let change = reviews::ActiveModel {
+            id: Set(id.0),
+            ticket_id: Set(Some(ticket.to_owned())),
+            updated_at: Set(self.now()),
+            ..Default::default()
+        };
+        change.update(&tx.tx).await?;
+        let ticket = documents::ActiveModel {
+            id: Set(review.document_id),
+            buli2_ticket_id: Set(Some(ticket.to_owned())),
+            ..Default::default()
+        };
+        ticket.update(&tx.tx).await?;
+        tx.commit().await
+    }
+
+    /// Opens the review of a document that has just come to wait for one.
+    pub(super) async fn open_review(
+        &self,
+        tx: &Write,
+        document: &documents::Model,
+    ) -> Result<reviews::Model> {
+        let now = self.now();
+        let id = Uuid::now_v7();
+        let review = reviews::ActiveModel {
+            id: Set(id),
+            document_id: Set(document.id),
+            user_id: Set(document.user_id),
+            generation: Set(document.generation),
+            status: Set(ReviewStatus::Pending.as_str().to_owned()),
+            version: Set(1),
+            created_at: Set(now),
+            updated_at: Set(now),
+            ..Default::default()
+        };
+        let review = review.insert(&tx.tx).await?;
+        self.ask_for(tx, EffectKind::Escalate, &id.to_string()).await?;
+        Ok(review)
+    }
+}
+
+impl TryFrom<reviews::Model> for Review {
+    type Error = Error;
+
+    fn try_from(row: reviews::Model) -> Result<Self> {
+        Ok(Self {
+            id: ReviewId(row.id),
+            document_id: DocumentId(row.document_id),
+            user_id: UserId(row.user_id),
+            generation: natural(row.generation)?,
+            status: row.status.parse()?,
+            decision: row.decision.map(|word| word.parse()).transpose()?,
+            notes: row.notes,
+            reviewer: row.reviewer,
+            ticket_id: row.ticket_id,
+            version: natural(row.version)?,
+            created_at: from_utc(row.created_at),
+            updated_at: from_utc(row.updated_at),
+            decided_at: row.decided_at.map(from_utc),
+        })
+    }
+}

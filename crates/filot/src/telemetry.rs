@@ -1,0 +1,75 @@
+//! Logs and metrics.
+
+use std::io::{self, IsTerminal};
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::TryInitError;
+
+use crate::config::service::{Log, LogFormat};
+use crate::pii::Redacting;
+
+/// Why there are no logs or metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("log.level is neither a level nor a filter")]
+    Filter(#[from] ParseError),
+    #[error("logging is set up already")]
+    Logs(#[source] TryInitErrorBox),
+    #[error("metrics are set up already")]
+    Metrics(#[from] BuildError),
+}
+
+type TryInitErrorBox = Box<TryInitError>;
+
+/// Starts logging to standard error: JSON lines, or text on a terminal. Every line is redacted.
+///
+/// # Errors
+/// When the filter does not parse, or logging was started before.
+pub fn start_logs(log: &Log) -> Result<(), Error> {
+    use tracing_subscriber::util::SubscriberInitExt;
+    let json = match log.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !io::stderr().is_terminal(),
+    };
+    // What the libraries below tell of themselves is not for operators, and may hold values of queries.
+    let filter = format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn", log.level);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(|| Redacting(io::stderr()));
+    let started = if json {
+        subscriber
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .finish()
+            .try_init()
+    } else {
+        subscriber.with_ansi(io::stderr().is_terminal()).finish().try_init()
+    };
+    started.map_err(|error| Error::Logs(Box::new(error)))
+}
+
+/// Starts collecting metrics. The handle gives them out in Prometheus' text format.
+///
+/// # Errors
+/// When it was started before.
+pub fn start_metrics() -> Result<PrometheusHandle, Error> {
+    const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_counter!("filot_documents_received_total", "Documents accepted, by type");
+    describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
+    describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
+    describe_histogram!("filot_reading_seconds", Unit::Seconds, "Time from begin to decision of one reading");
+}

@@ -1,0 +1,153 @@
+//! What has to be done from time to time, by any process: lost leases, lost dispatches, effects, forgotten files.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::store::EffectKind;
+
+/// A document waiting this long is looked up in the queue again.
+const WAITING: SignedDuration = SignedDuration::from_secs(20);
+/// How many to look up at a time.
+const BATCH: u64 = 500;
+/// How long one process has for an effect before another may try.
+const EFFECT_LEASE: Duration = Duration::from_secs(60);
+/// Between two searches for forgotten files.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Files younger than this may belong to an upload that is still going on.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// Files looked at in one step of a sweep.
+const SWEEP_STEP: usize = 1000;
+
+/// Does all of it until `stop`.
+pub async fn run_upkeep(app: App, stop: CancellationToken) {
+    let every = Duration::from_millis(app.config.service.worker.reaper_interval_ms);
+    let mut ticks: u64 = 0;
+    let sweep_every = (SWEEP_INTERVAL.as_millis() / every.as_millis().max(1)) as u64;
+    loop {
+        upkeep_once(&app).await;
+        if ticks % sweep_every.max(1) == sweep_every / 2 {
+            if let Err(error) = sweep_files(&app, FORGOTTEN_AFTER).await {
+                warn!(error, "no search for forgotten files");
+            }
+            if let Err(error) = app.store.idempotency_expire().await {
+                warn!(%error, "old requests not forgotten");
+            }
+        }
+        ticks += 1;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// One round: ended leases, the GPU lane without readers, documents without a job, effects.
+pub async fn upkeep_once(app: &App) {
+    match app.queue.reap().await {
+        Ok(0) => {}
+        Ok(count) => info!(count, "leases had ended, their documents are back in line"),
+        Err(error) => warn!(%error, "cannot look for ended leases"),
+    }
+    let gpu = &app.config.service.gpu;
+    if gpu.autofallback {
+        match app.queue.fall_back(Duration::from_millis(gpu.stuck_timeout_ms)).await {
+            Ok(0) => {}
+            Ok(count) => {
+                metrics::counter!("filot_gpu_fallback_total").increment(count);
+                warn!(count, "no GPU reader asks for work: documents moved to the CPU lane");
+            }
+            Err(error) => warn!(%error, "cannot look after the GPU lane"),
+        }
+    }
+    crate::failpoint::hit("upkeep.after_reap");
+    dispatch_unattended(app).await;
+    crate::failpoint::hit("upkeep.before_effects");
+    carry_out_effects(app).await;
+}
+
+/// Queues documents again whose job is lost. For most there is still one, and nothing happens.
+async fn dispatch_unattended(app: &App) {
+    let since = app.clock.now() - WAITING;
+    let unattended = match app.store.unattended(since, app.queue.in_database(), BATCH).await {
+        Ok(unattended) => unattended,
+        Err(error) => return warn!(%error, "cannot look for documents without a job"),
+    };
+    let mut lost = 0;
+    for (id, lane) in unattended {
+        match app.queue.push(lane, id, Duration::ZERO).await {
+            Ok(new) => lost += u64::from(new),
+            Err(error) => return warn!(%error, "cannot queue documents without a job"),
+        }
+    }
+    if lost > 0 {
+        info!(count = lost, "documents had no job and have one again");
+    }
+}
+
+/// Erases files of deleted documents, and settles reviews that FiLot's own console takes.
+async fn carry_out_effects(app: &App) {
+    let erase = app.store.claim_effects(EffectKind::EraseBlob, 50, EFFECT_LEASE).await;
+    for effect in erase.unwrap_or_default() {
+        let settled = match app.blobs.erase(&effect.subject).await {
+            Ok(()) => app.store.effect_done(effect.id).await,
+            Err(error) => {
+                let wait = Duration::from_secs(30 * u64::from(effect.attempts.min(20)));
+                app.store.effect_failed(effect.id, &error.to_string(), wait).await
+            }
+        };
+        if let Err(error) = settled {
+            warn!(%error, "an effect was not settled and comes again");
+        }
+    }
+    if app.config.service.buli2.api_url.is_none() {
+        // The open review is all that the console needs.
+        let escalations = app.store.claim_effects(EffectKind::Escalate, 200, EFFECT_LEASE).await;
+        for effect in escalations.unwrap_or_default() {
+            crate::failpoint::hit("upkeep.before_effect_done");
+            if let Err(error) = app.store.effect_done(effect.id).await {
+                warn!(%error, "an effect was not settled and comes again");
+            }
+            crate::failpoint::hit("upkeep.after_effect_done");
+        }
+    }
+}
+
+/// What a search for forgotten files found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub seen: usize,
+    pub erased: usize,
+}
+
+/// Erases files without a document that are older than `age`: what a crash between file and row leaves behind.
+///
+/// # Errors
+/// When the file store or the database does not answer; what was erased by then is erased.
+pub async fn sweep_files(app: &App, age: Duration) -> Result<Swept, String> {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    let before = app.clock.now().saturating_sub(age).map_err(|error| error.to_string())?;
+    let mut swept = Swept::default();
+    let mut files = app.blobs.older_than(before).ready_chunks(SWEEP_STEP);
+    while let Some(keys) = files.next().await {
+        let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let known: HashSet<String> =
+            app.store.known_blobs(keys.clone()).await.map_err(|error| error.to_string())?;
+        for key in keys.iter().filter(|key| !known.contains(*key)) {
+            app.blobs.erase(key).await.map_err(|error| error.to_string())?;
+            swept.erased += 1;
+        }
+        swept.seen += keys.len();
+    }
+    let fragments = app.blobs.erase_fragments(before).await.map_err(|error| error.to_string())?;
+    swept.erased += fragments;
+    if swept.erased > 0 {
+        info!(erased = swept.erased, "files without a document erased");
+    }
+    Ok(swept)
+}

@@ -1,0 +1,172 @@
+//! Health, metrics, limits, headers, CORS, the description.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::server::Server;
+use crate::support::Deployment;
+use crate::support::proxy::Mode;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_the_truth_in_the_fields_of_old() {
+    let (server, _deployment) = Server::start(Deployment::embedded()).await;
+    let health = server.send(server.request(Method::GET, "/health")).await.ok();
+    assert_eq!((&health["ok"], &health["ocrEngine"]), (&json!(true), &json!("database")));
+    assert_eq!((&health["redisConnected"], &health["temporalConfigured"]), (&json!(false), &json!(false)));
+    let timestamp = health["timestamp"].as_str().unwrap();
+    assert!(timestamp.ends_with('Z') && timestamp.len() == "2024-11-30T12:00:00.000Z".len(), "{timestamp}");
+    assert_eq!(server.send(server.request(Method::GET, "/ready")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_answers_soon_when_nothing_else_does() {
+    let (server, mut deployment) = Server::start(Deployment::full().await).await;
+    let health = server.send(server.request(Method::GET, "/health")).await.ok();
+    assert_eq!(
+        (&health["ok"], &health["ocrEngine"], &health["redisConnected"]),
+        (&json!(true), &json!("redis"), &json!(true))
+    );
+    let unwell = async || {
+        // What was found before is good for a moment.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let start = Instant::now();
+        let health = server.send(server.request(Method::GET, "/health")).await.ok();
+        // Whoever waits for a part waits for seconds; how fast it is on a quiet machine is the benchmark's business.
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!((&health["ok"], &health["redisConnected"]), (&json!(false), &json!(false)));
+        assert_eq!(server.send(server.request(Method::GET, "/ready")).await.status, 503);
+    };
+    // Everything outside of the process takes connections and says nothing.
+    deployment.proxies.as_ref().unwrap().iter().for_each(|proxy| proxy.set(Mode::Hang));
+    unwell().await;
+    // Everything outside of the process is gone.
+    (deployment.postgres, deployment.redis, deployment.s3) = (None, None, None);
+    unwell().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_and_queue_can_be_read() {
+    let (server, _deployment) = Server::start(Deployment::embedded()).await;
+    let who = server.person().await;
+    server
+        .upload(&who, &crate::support::cards::card(1, crate::support::cards::Script::Approve, 0))
+        .await
+        .ok();
+    let metrics = server.request(Method::GET, "/metrics").header("Accept", "application/json");
+    assert_eq!(server.send(metrics).await.ok()["metrics"]["queues"]["cpuQueueLength"], 1);
+    let key = server.inner.app.keys.service_internal.expose_secret();
+    let queue = server.post("/internal/ocr/queue", Some(key), json!({})).await.ok();
+    assert_eq!((&queue["kind"], &queue["cpu"]["ready"]), (&json!("table"), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_again() {
+    let deployment = Deployment::embedded()
+        .with("FILOT_SERVER_REQUESTS_PER_MINUTE", "20")
+        .with("FILOT_SERVER_UPLOADS_PER_MINUTE", "2");
+    let server = Server::on(deployment.app().await).await;
+    let login =
+        async || server.post("/auth/login", None, json!({ "email": "a@b.co", "password": "x" })).await;
+    login().await.is(401, "wrong_credentials");
+    login().await.is(401, "wrong_credentials");
+    let limited = login().await;
+    limited.is(429, "rate_limited");
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() >= 1);
+    for _ in 0..40 {
+        assert_eq!(server.send(server.request(Method::GET, "/health")).await.status, 200, "never limited");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_carry_safe_headers_and_the_id_of_the_request() {
+    let (server, _deployment) = Server::start(Deployment::embedded()).await;
+    let answer = server.send(server.request(Method::GET, "/auth/me").header("x-request-id", "abc-1")).await;
+    answer.is(401, "unauthenticated");
+    assert_eq!(answer.header("x-request-id"), "abc-1");
+    assert_eq!(answer.header("www-authenticate"), "Bearer");
+    let odd = server.send(server.request(Method::GET, "/health").header("x-request-id", "a b\"c")).await;
+    assert_eq!(odd.header("x-request-id").len(), 36);
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        assert_eq!(odd.header(name), value, "{name}");
+    }
+    let preflight = async |origin: &str| {
+        let request = server.request(Method::OPTIONS, "/documents").header("Origin", origin);
+        let answer = server.send(request.header("Access-Control-Request-Method", "GET")).await;
+        answer.header("access-control-allow-origin").to_owned()
+    };
+    assert_eq!(preflight("https://app.filot.me").await, "https://app.filot.me");
+    assert_eq!(preflight("https://app.filot.me.evil.example").await, "");
+    assert_eq!(preflight("null").await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_load_nothing_from_elsewhere() {
+    let (server, _deployment) = Server::start(Deployment::embedded()).await;
+    for path in ["/", "/page/filot.js", "/page/filot.css", "/docs/", "/docs/swagger-initializer.js"] {
+        let answer = server.send(server.request(Method::GET, path)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"), "{path}: {policy}");
+        let body = answer.body.as_str().unwrap();
+        let elsewhere = body
+            .match_indices("//")
+            .filter(|(at, _)| body[..*at].ends_with("https:") && !body[*at..].starts_with("//www.w3.org"));
+        assert_eq!(elsewhere.count(), 0, "{path} names another host");
+        assert!(
+            !body.contains("<script>") && !body.contains(" style=") && !body.contains(" onclick"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_that_of_the_routes() {
+    let (server, _deployment) = Server::start(Deployment::embedded()).await;
+    let document = server.send(server.request(Method::GET, "/openapi.json")).await.ok();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(document["components"]["schemas"]["Role"]["enum"], json!(["user", "reviewer", "admin"]));
+    let routes: BTreeSet<String> =
+        operations(&document).into_iter().map(|(m, p, _)| format!("{m} {p}")).collect();
+    // The seed's endpoints and those that stand beside them; a route that appears or vanishes has to change this list.
+    let known = "DELETE /documents/{id}; GET /auth/me; GET /documents; GET /documents/secure-download/{id}; \
+        GET /documents/{id}; GET /documents/{id}/download; GET /documents/{id}/events; GET /documents/{id}/result; \
+        GET /files/{id}; GET /health; GET /metrics; GET /profile; GET /ready; GET /verification/status/{id}; \
+        POST /auth/first-admin; POST /auth/login; POST /auth/logout; POST /auth/refresh; POST /auth/register; \
+        POST /auth/verify; POST /documents/upload; POST /documents/{id}/process; POST /internal/ocr/queue; \
+        POST /internal/reviews; POST /verification/{id}/escalate; PUT /profile";
+    assert_eq!(routes, known.split("; ").map(str::to_owned).collect());
+    for (method, path, operation) in operations(&document) {
+        let request =
+            server.request(method.parse().unwrap(), &path.replace("{id}", &uuid::Uuid::nil().to_string()));
+        let answer = server.send(request).await;
+        assert!(
+            !matches!(answer.body["code"].as_str(), Some("route_not_found" | "method_not_allowed")),
+            "{method} {path}"
+        );
+        assert!(
+            operation["responses"].get(answer.status.to_string()).is_some(),
+            "{method} {path}: {answer:?}"
+        );
+    }
+}
+
+/// Method, path and description of each operation.
+pub(super) fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    found
+}

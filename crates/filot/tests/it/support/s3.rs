@@ -1,0 +1,42 @@
+//! An S3 server that verifies signatures, over a folder.
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+pub(crate) const BUCKET: &str = "filot-documents";
+pub(crate) const ACCESS_KEY: &str = "AKIAFILOTTESTS";
+pub(crate) const SECRET_KEY: &str = "k9Lr2mVx7Qw4Tz8Yb5Nc1Hd6Jf3Gs0Pa";
+
+/// The server; its port is free again when the test ends.
+pub(crate) struct S3 {
+    pub(crate) port: u16,
+    /// Goes with the server.
+    _folder: TempDir,
+}
+
+impl S3 {
+    /// A server with one empty bucket.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let http = Builder::new(TokioExecutor::new());
+                    let _ = http.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self { port, _folder: folder }
+    }
+}
