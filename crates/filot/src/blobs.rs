@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -249,6 +250,11 @@ fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
         }
     }
     Ok(erased)
+}
+
+/// SHA-256 of a file, lower-case hexadecimal: what the row of a document keeps to know its file again.
+pub fn content_hash(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name under which a browser saves the file.

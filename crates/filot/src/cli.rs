@@ -14,7 +14,7 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{bench, doctor, http, pdf, sample, serve};
+use crate::{backup, bench, demo, doctor, http, pdf, sample, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -63,6 +63,9 @@ enum Command {
     },
     /// Bring the database's schema up to date
     Migrate,
+    Demo(DemoArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     CreateUser(CreateUserArgs),
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
@@ -161,6 +164,38 @@ struct DoctorArgs {
     /// Write the checks as JSON
     #[arg(long)]
     json: bool,
+    /// Also hold every document against its file
+    #[arg(long)]
+    deep: bool,
+}
+
+/// Upload drawn cards of all kinds as the test account and read them
+#[derive(Debug, clap::Args)]
+struct DemoArgs {
+    /// How many
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    count: u64,
+    /// The same seed gives the same cards
+    #[arg(long, default_value_t = 11, value_name = "S")]
+    seed: u64,
+}
+
+/// Write database, documents and key of the embedded set-up to one file; also while the service runs
+#[derive(Debug, clap::Args)]
+struct BackupArgs {
+    /// The file to write; must not exist
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Check a backup and unpack it into the data folder, which must hold no database
+#[derive(Debug, clap::Args)]
+struct RestoreArgs {
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Check only: sums, and that every document has its file
+    #[arg(long)]
+    verify: bool,
 }
 
 /// Make a local account; without --password-stdin a password is made and printed
@@ -244,7 +279,7 @@ impl Cli {
                 bench::run_reader(&config, &folder)
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
-            Command::Doctor(args) => doctor::run(&config, args.json),
+            Command::Doctor(args) => doctor::run(&config, args.json, args.deep),
             Command::Serve { no_worker } => ran(serve::serve(config, !no_worker)),
             Command::Worker { lane } => ran(serve::work(
                 config,
@@ -259,6 +294,16 @@ impl Cli {
                     n => format!("made {n} steps: {}", steps.join(", ")),
                 });
             })),
+            Command::Demo(args) => ran(demo::run(config, args.count, args.seed)),
+            Command::Backup(args) => ran(backup::backup(&config, &args.out).map(|contents| {
+                tell(&format!("{} documents in {}", contents.documents, args.out.display()));
+            })),
+            Command::Restore(args) => {
+                ran(backup::restore(&config, &args.file, args.verify).map(|documents| {
+                    let did = if args.verify { "is whole" } else { "is restored" };
+                    tell(&format!("{} {did}: {documents} documents", args.file.display()));
+                }))
+            }
             Command::CreateUser(args) => ran(create_user(args, config)),
             Command::Openapi => match http::openapi().to_pretty_json() {
                 Ok(json) => ran(writeln!(io::stdout(), "{json}").map_err(Into::into)),

@@ -20,6 +20,8 @@ use crate::reader::Reader;
 /// Memory below which one reader does not fit, in MiB.
 const LITTLE_MEMORY: u64 = 512;
 
+mod service;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
@@ -50,9 +52,10 @@ impl Finding {
     }
 }
 
-/// Runs all checks and prints them; 0 when FiLot can read cards, 69 when not.
-pub fn run(config: &Config, json: bool) -> u8 {
-    let findings = [
+/// Runs all checks and prints them; 0 when FiLot can read cards and what the configuration names answers, 69 when not.
+/// `deep` also holds every document against its file, which takes as long as reading all files.
+pub fn run(config: &Config, json: bool, deep: bool) -> u8 {
+    let mut findings = vec![
         models_there(config),
         library_there(config),
         reading(config),
@@ -63,6 +66,7 @@ pub fn run(config: &Config, json: bool) -> u8 {
         temporary_files(),
         processors(),
     ];
+    findings.extend(service::check(config, deep));
     let broken = findings.iter().any(|finding| finding.state == State::Broken);
     // With nobody reading, the status still tells.
     let _ = print(&findings, json, &mut io::stdout().lock());

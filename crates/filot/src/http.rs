@@ -81,7 +81,7 @@ impl Api {
     ) -> Result<Self, reqwest::Error> {
         Ok(Self(Arc::new(Parts {
             auth: Auth::new(app.clone())?,
-            limits: client::Limits::new(&app.config.service.server),
+            limits: client::Limits::of(&app.config.service),
             health: health::Health::default(),
             metrics,
             watchers: Arc::new(Semaphore::new(WATCHERS)),

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use filot_ocr::image::{Format, Header, ImageError};
 use jiff::SignedDuration;
@@ -157,9 +156,7 @@ async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
             Header::read(&bytes, &limits)?;
             filot_ocr::image::Photo::decode(&bytes, &limits)?;
         }
-        let hash = digest(&SHA256, &bytes);
-        let content_hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok::<_, ImageError>(Checked { format, content_hash })
+        Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes) })
     });
     checked.await.unwrap_or(Err(ImageError::Corrupt("the decoder gave up"))).map_err(Error::from)
 }

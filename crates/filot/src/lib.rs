@@ -3,12 +3,14 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod bench;
 pub mod blobs;
 pub mod card_reader;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod doctor;
 pub mod document;
 pub mod events;

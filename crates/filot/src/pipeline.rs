@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -121,8 +120,7 @@ async fn read(
     let reading = tokio::task::spawn_blocking(move || {
         // Held until the reading really ends, also when nobody waits for it any longer.
         let _turn = turn;
-        let found: String = digest(&SHA256, &bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        if found != hash {
+        if blobs::content_hash(&bytes) != hash {
             return None;
         }
         Some(reader.read(&bytes, declared, today))

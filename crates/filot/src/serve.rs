@@ -136,7 +136,7 @@ pub fn create_user(
 }
 
 /// For commands that read no card.
-fn no_reader() -> crate::card_reader::CardReader {
+pub(crate) fn no_reader() -> crate::card_reader::CardReader {
     crate::card_reader::CardReader::new("none", |_, _, _| {
         Err(filot_ocr::engine::Error::Unavailable("this command reads no cards".into()).into())
     })
@@ -147,7 +147,7 @@ fn grace(config: &Config) -> Duration {
     Duration::from_secs(config.service.server.shutdown_grace_s.max(2) - 1)
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
@@ -209,7 +209,10 @@ async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
     let mut page = format!("{url}/");
     let mut test = Vec::new();
     if embedded {
-        let grant = auth.grant(test_user(app).await?).await?;
+        let user = test_user(app).await?;
+        // Tokens of earlier starts lie in terminals and shell histories.
+        app.store.revoke_sessions_of(user.id).await?;
+        let grant = auth.grant(user).await?;
         page = format!("{url}/#refresh={}", grant.refresh_token);
         test.push(format!("Test token    {}", grant.access_token));
         if let Some(card) = sample_card(config.server.data_dir.join("sample")).await {
@@ -236,14 +239,13 @@ async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
 }
 
 /// The test account. It has no password: only the tokens that are printed open it.
-async fn test_user(app: &App) -> anyhow::Result<crate::store::User> {
+pub(crate) async fn test_user(app: &App) -> anyhow::Result<crate::store::User> {
     if let Some(user) = app.store.user_by_email(TEST_EMAIL).await? {
         if user.password_hash.is_some() || user.role != Role::User {
             return Err(anyhow!(
                 "{TEST_EMAIL} has been turned into a real account; remove it or set NODE_ENV"
             ));
         }
-        app.store.revoke_sessions_of(user.id).await?;
         return Ok(user);
     }
     let new = NewUser {

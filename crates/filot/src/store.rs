@@ -34,6 +34,7 @@ mod reading;
 mod reviews;
 mod rows;
 mod sessions;
+mod snapshot;
 
 pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
 pub use audit::{Actor, AuditEntry};

@@ -1,4 +1,5 @@
-//! Which client is asking, and whether it asks too often. Each process counts for itself.
+//! Which client is asking, and whether it asks too often. Each process counts for itself; with Redis all instances also
+//! count together.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -15,7 +16,11 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Api;
 use super::error::{ApiError, Code};
-use crate::config::service::Server;
+use crate::config::service::{Server, Service};
+
+mod shared;
+
+use shared::SharedLimits;
 
 /// Requests between two looks for clients that have not come for a while.
 const SWEEP_EVERY: u32 = 10_000;
@@ -27,10 +32,20 @@ pub(super) struct Limits {
     clock: DefaultClock,
     trusted_proxies: usize,
     requests: AtomicU32,
+    shared: Option<SharedLimits>,
+    requests_per_minute: u32,
+    uploads_per_minute: u32,
 }
 
 impl Limits {
-    pub(super) fn new(server: &Server) -> Self {
+    /// The limits of the configuration, shared through Redis when there is one.
+    pub(super) fn of(config: &Service) -> Self {
+        let shared = crate::queue::redis::connection(&config.redis);
+        let shared = shared.map(|connection| SharedLimits::new(connection, &config.redis.prefix));
+        Self { shared, ..Self::new(&config.server) }
+    }
+
+    fn new(server: &Server) -> Self {
         let limiter = |a_minute: u32| {
             RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(a_minute).unwrap_or(NonZeroU32::MIN)))
         };
@@ -40,6 +55,9 @@ impl Limits {
             clock: DefaultClock::default(),
             trusted_proxies: server.trusted_proxies.into(),
             requests: AtomicU32::new(0),
+            shared: None,
+            requests_per_minute: server.requests_per_minute.max(1),
+            uploads_per_minute: server.uploads_per_minute.max(1),
         }
     }
 
@@ -55,6 +73,15 @@ impl Limits {
         let outermost = seen.len().checked_sub(self.trusted_proxies).filter(|_| self.trusted_proxies > 0);
         let address = outermost.and_then(|at| seen.get(at)).and_then(|text| text.parse().ok());
         address.unwrap_or(peer.ip()).to_canonical()
+    }
+
+    /// What this process counted comes first: who asks it too often does not reach Redis.
+    async fn take(&self, client: IpAddr, costly: bool) -> Result<(), Duration> {
+        self.check(client, costly)?;
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let (kind, a_minute) =
+            if costly { ("costly", self.uploads_per_minute) } else { ("all", self.requests_per_minute) };
+        shared.take(kind, network(client), a_minute).await.map_or(Ok(()), Err)
     }
 
     fn check(&self, client: IpAddr, costly: bool) -> Result<(), Duration> {
@@ -99,7 +126,7 @@ pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) 
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     if let Some(peer) = peer.filter(|_| !free) {
         let client = api.limits.address(peer, request.headers());
-        if let Err(wait) = api.limits.check(client, is_costly(request.method(), route)) {
+        if let Err(wait) = api.limits.take(client, is_costly(request.method(), route)).await {
             return ApiError::new(Code::RateLimited, "Too many requests. Wait a little before the next one.")
                 .retry_after(wait)
                 .into_response();

@@ -62,19 +62,8 @@ impl RedisQueue {
     /// # Errors
     /// When the address is not one.
     pub fn connect(config: &config::service::Redis, lock_ttl: Duration) -> Result<Self> {
-        let url = config::exposed(&config.url).unwrap_or("redis://127.0.0.1:6379");
-        let mut info = url.into_connection_info()?;
-        if let Some(password) = &config.password {
-            let settings = info.redis_settings().clone().set_password(password.expose_secret());
-            info = info.set_redis_settings(settings);
-        }
-        let client = Client::open(info)?;
-        let manager = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_secs(1));
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), manager)?;
+        let client = client(config)?;
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), patience())?;
         let prefix = format!("{}:ocr:", config.prefix);
         let signals = broadcast::Sender::new(1024);
         let listener = tokio::spawn(listen(client, prefix.clone(), signals.clone())).abort_handle();
@@ -109,6 +98,30 @@ impl RedisQueue {
             debug!(%error, "cannot wake readers");
         }
     }
+}
+
+/// A connection for others than the queue; `None` without Redis in the configuration.
+pub(crate) fn connection(config: &config::service::Redis) -> Option<ConnectionManager> {
+    config.url.as_ref()?;
+    ConnectionManager::new_lazy_with_config(client(config).ok()?, patience()).ok()
+}
+
+fn client(config: &config::service::Redis) -> Result<Client> {
+    let url = config::exposed(&config.url).unwrap_or("redis://127.0.0.1:6379");
+    let mut info = url.into_connection_info()?;
+    if let Some(password) = &config.password {
+        let settings = info.redis_settings().clone().set_password(password.expose_secret());
+        info = info.set_redis_settings(settings);
+    }
+    Ok(Client::open(info)?)
+}
+
+fn patience() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(PATIENCE))
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_secs(1))
 }
 
 async fn patiently<T>(call: impl Future<Output = redis::RedisResult<T>>) -> Result<T> {

@@ -7,9 +7,11 @@
 
 mod support;
 
+mod backup;
 mod bench;
 mod blobs;
 mod bombs;
+mod demo;
 mod doctor;
 mod durability;
 mod flow;

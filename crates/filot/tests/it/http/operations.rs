@@ -82,6 +82,29 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn instances_with_one_redis_count_together() {
+    let deployment = Deployment::full()
+        .await
+        .with("FILOT_SERVER_REQUESTS_PER_MINUTE", "1000")
+        .with("FILOT_SERVER_UPLOADS_PER_MINUTE", "4");
+    let servers = [Server::on(deployment.app().await).await, Server::on(deployment.app().await).await];
+    let login = async |server: &Server| {
+        server.post("/auth/login", None, json!({ "email": "a@b.co", "password": "x" })).await
+    };
+    for server in [&servers[0], &servers[0], &servers[1], &servers[1]] {
+        login(server).await.is(401, "wrong_credentials");
+    }
+    for server in &servers {
+        let limited = login(server).await;
+        limited.is(429, "rate_limited");
+        assert!((1..=15).contains(&limited.header("retry-after").parse::<u64>().unwrap()), "{limited:?}");
+    }
+    // Without Redis each counts for itself, and nobody is locked out.
+    deployment.proxies.as_ref().unwrap()[1].set(Mode::Refuse);
+    login(&servers[0]).await.is(401, "wrong_credentials");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_carry_safe_headers_and_the_id_of_the_request() {
     let (server, _deployment) = Server::start(Deployment::embedded()).await;
     let answer = server.send(server.request(Method::GET, "/auth/me").header("x-request-id", "abc-1")).await;

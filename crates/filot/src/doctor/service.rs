@@ -1,0 +1,156 @@
+//! The checks of what the service stands on: database, queue, files, secrets.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::{Finding, State};
+use crate::app::App;
+use crate::blobs::{self, content_hash};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::service::Environment;
+use crate::serve;
+
+/// How long a part may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many bad documents to name.
+const NAMED: usize = 5;
+
+/// What the configuration names, and with `deep` every document.
+pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
+    let service = &config.service;
+    let data = &service.server.data_dir;
+    let mut findings = vec![secrets(config)];
+    if service.database.url.is_none() && !data.join("filot.db").exists() {
+        let found = format!("{} has none yet; `filot serve` makes it", data.display());
+        findings.push(Finding::new("database", State::Ok, found));
+        return findings;
+    }
+    let checks = async {
+        let mut unmigrated = config.clone();
+        // A look must not change the schema.
+        unmigrated.service.database.migrate = false;
+        let app = match App::with_reader(unmigrated, serve::no_reader(), Clock::default()).await {
+            Ok(app) => app,
+            Err(error) => {
+                return vec![
+                    Finding::new("database", State::Broken, error.to_string())
+                        .mend("check DATABASE_URL and that the server runs"),
+                ];
+            }
+        };
+        let mut found = vec![database(&app).await, queue(&app).await, files(&app).await];
+        if deep && found.iter().all(|finding| finding.state != State::Broken) {
+            found.push(every_document(&app).await);
+            found.push(forgotten_files(&app).await);
+        }
+        found
+    };
+    match serve::runtime() {
+        Ok(runtime) => findings.extend(runtime.block_on(checks)),
+        Err(error) => findings.push(Finding::new("service", State::Broken, error.to_string())),
+    }
+    findings
+}
+
+fn secrets(config: &Config) -> Finding {
+    let service = &config.service;
+    let production = service.server.environment == Environment::Production;
+    let found = match (production, service.auth.jwt_secret.is_some()) {
+        // What is missing or weak in production is refused when the settings are read.
+        (true, _) => "given by the configuration".to_owned(),
+        (false, true) => "given by the configuration, development rules".to_owned(),
+        (false, false) => {
+            format!(
+                "derived from {}: keep it, it opens the data",
+                service.server.data_dir.join("master.key").display()
+            )
+        }
+    };
+    Finding::new("secrets", State::Ok, found)
+}
+
+async fn database(app: &App) -> Finding {
+    let name = "database";
+    let asked = async {
+        app.store.ping().await?;
+        app.store.pending_migrations().await
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(pending)) if pending.is_empty() => {
+            Finding::new(name, State::Ok, format!("{}, schema up to date", app.store.kind()))
+        }
+        Ok(Ok(pending)) => {
+            let found = format!("{}, {} steps of the schema are missing", app.store.kind(), pending.len());
+            Finding::new(name, State::Broken, found).mend("filot migrate")
+        }
+        Ok(Err(error)) => Finding::new(name, State::Broken, error.to_string())
+            .mend("check DATABASE_URL and that the server runs"),
+        Err(_) => Finding::new(name, State::Broken, "no answer").mend("check that the server runs"),
+    }
+}
+
+async fn queue(app: &App) -> Finding {
+    match tokio::time::timeout(PATIENCE, app.queue.ping()).await {
+        Ok(Ok(())) => Finding::new("queue", State::Ok, app.queue.kind()),
+        _ => Finding::new("queue", State::Broken, format!("{} does not answer", app.queue.kind()))
+            .mend("check REDIS_URL and that the server runs"),
+    }
+}
+
+async fn files(app: &App) -> Finding {
+    match tokio::time::timeout(PATIENCE, app.blobs.ping()).await {
+        Ok(Ok(())) => Finding::new("files", State::Ok, app.blobs.kind()),
+        _ => Finding::new("files", State::Broken, format!("{} does not answer", app.blobs.kind()))
+            .mend("check CF_R2_ENDPOINT, CF_R2_BUCKET_NAME and the keys"),
+    }
+}
+
+/// Holds every row against its file.
+async fn every_document(app: &App) -> Finding {
+    let name = "documents";
+    let keys = match app.store.blob_keys().await {
+        Ok(keys) => keys,
+        Err(error) => return Finding::new(name, State::Broken, error.to_string()),
+    };
+    let (count, mut bad) = (keys.len(), Vec::new());
+    for (key, hash) in keys {
+        match app.blobs.get(&key).await {
+            Ok(bytes) if content_hash(&bytes) == hash => {}
+            Ok(_) => bad.push(format!("{key} is damaged")),
+            Err(blobs::Error::NotFound) => bad.push(format!("{key} is missing")),
+            Err(error) => return Finding::new(name, State::Broken, error.to_string()),
+        }
+    }
+    if bad.is_empty() {
+        return Finding::new(name, State::Ok, format!("{count}, each with its file"));
+    }
+    let more = bad.len().saturating_sub(NAMED);
+    bad.truncate(NAMED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Finding::new(name, State::Broken, format!("{}{rest}", bad.join(", "))).mend("filot restore FILE")
+}
+
+/// Counts files without a row. Those of uploads under way are younger than an hour.
+async fn forgotten_files(app: &App) -> Finding {
+    use futures_util::StreamExt;
+    let name = "forgotten files";
+    let before = app.clock.now() - SignedDuration::from_hours(1);
+    let mut files = app.blobs.older_than(before).ready_chunks(1000);
+    let mut forgotten = 0;
+    while let Some(chunk) = files.next().await {
+        let keys: Vec<String> = match chunk.into_iter().collect() {
+            Ok(keys) => keys,
+            Err(error) => return Finding::new(name, State::Note, error.to_string()),
+        };
+        match app.store.known_blobs(keys.clone()).await {
+            Ok(known) => forgotten += keys.iter().filter(|key| !known.contains(*key)).count(),
+            Err(error) => return Finding::new(name, State::Note, error.to_string()),
+        }
+    }
+    match forgotten {
+        0 => Finding::new(name, State::Ok, "none"),
+        n => Finding::new(name, State::Note, format!("{n}; the service erases them within the hour")),
+    }
+}
