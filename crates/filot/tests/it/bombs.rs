@@ -93,7 +93,7 @@ fn page_with_huge_picture() -> Vec<u8> {
 }
 
 /// A page that draws a million lines.
-fn page_of_many_strokes() -> Vec<u8> {
+pub(crate) fn page_of_many_strokes() -> Vec<u8> {
     page_of(&deflated("0 0 m 300 200 l 300 0 l 0 200 l h B*\n".repeat(1_000_000).as_bytes()))
 }
 

@@ -1,6 +1,7 @@
 //! The service as its clients see it.
 
 mod access;
+mod codes;
 mod documents;
 mod operations;
 pub(crate) mod server;

@@ -2,7 +2,8 @@
 
 use filot_testkit::Case;
 
-use crate::program::{Ended, run_with};
+use crate::bombs::page_of_many_strokes;
+use crate::program::{Ended, filot, finish, run_with};
 
 /// A PDF with the given objects; number 1 is the catalogue.
 pub(crate) fn document(objects: &[Vec<u8>]) -> Vec<u8> {
@@ -75,4 +76,13 @@ fn what_is_wrong_with_a_pdf_is_told() {
         assert_eq!(ended.status, 65);
         assert_eq!(ended.json()["error"]["code"], code);
     }
+}
+
+#[test]
+fn a_page_that_takes_too_long_is_given_up() {
+    let mut command = filot();
+    command.env("FILOT_PDF_TIME_LIMIT_S", "1").env("FILOT_PDF_MEMORY_MB", "4096").args(["scan", "-"]);
+    let ended = finish(command, &page_of_many_strokes());
+    assert_eq!(ended.status, 65);
+    assert_eq!(ended.json()["error"]["code"], "decode_timeout");
 }
