@@ -3,6 +3,7 @@
 mod access;
 mod codes;
 mod documents;
+mod killed;
 mod operations;
 pub(crate) mod server;
 mod stack;

@@ -1,0 +1,160 @@
+//! I4: the server is killed between the work and the answer; whoever repeats the request gets the same document.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::server::{PASSWORD, form};
+use crate::program::filot;
+use crate::support::cards::{Script, card};
+use crate::support::eventually;
+
+/// Lives of the server, and requests under way at each of its deaths.
+const LIVES: u32 = 20;
+const AT_ONCE: u32 = 10;
+
+/// `filot serve` itself, without readers.
+struct Serve {
+    child: Child,
+    address: String,
+}
+
+impl Serve {
+    async fn start(data: &Path, http: &Client) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(filot().get_program());
+        for (name, value) in filot().get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .args(["serve", "--no-worker"])
+            .env("FILOT_DATA_DIR", data)
+            .env("PORT", port.to_string())
+            .env("FILOT_SERVER_REQUESTS_PER_MINUTE", "100000")
+            .env("FILOT_SERVER_UPLOADS_PER_MINUTE", "100000")
+            .env("FILOT_UPLOAD_FILES_PER_DAY", "0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let serve = Self { child: command.spawn().unwrap(), address: format!("http://127.0.0.1:{port}") };
+        eventually("the server answers", Duration::from_secs(60), || async {
+            http.get(format!("{}/ready", serve.address)).send().await.is_ok_and(|a| a.status().is_success())
+        })
+        .await;
+        serve
+    }
+
+    async fn post(&self, http: &Client, path: &str, body: Value) -> Value {
+        http.post(format!("{}{path}", self.address)).json(&body).send().await.unwrap().json().await.unwrap()
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends the document with this number under its key; the id of the document if an answer came.
+async fn upload(http: Client, address: String, access: String, number: u32) -> Option<(u16, Value)> {
+    let request = http
+        .post(format!("{address}/documents/upload"))
+        .bearer_auth(access)
+        .header("Idempotency-Key", format!("key-{number}"))
+        .multipart(form(&card(number, Script::Approve, 0), "KTP"));
+    let answer = request.send().await.ok()?;
+    Some((answer.status().as_u16(), answer.json().await.ok()?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_repeated_after_a_crash_finds_its_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+    let mut dice = StdRng::seed_from_u64(4);
+    let credentials = json!({ "email": "a@example.com", "password": PASSWORD });
+    let mut serve = Serve::start(&data, &http).await;
+    serve.post(&http, "/auth/register", credentials.clone()).await;
+
+    let mut answered: HashMap<u32, String> = HashMap::new();
+    let mut cut_off = 0;
+    for life in 0..LIVES {
+        let access = serve.post(&http, "/auth/login", credentials.clone()).await;
+        let access = access["accessToken"].as_str().unwrap().to_owned();
+        let numbers = life * AT_ONCE..(life + 1) * AT_ONCE;
+        let requests: Vec<_> = numbers
+            .map(|number| {
+                let request = upload(http.clone(), serve.address.clone(), access.clone(), number);
+                (number, tokio::spawn(request))
+            })
+            .collect();
+        // On a slow machine as on a fast one some lives end before any answer, and some after a few.
+        let after = life % 6;
+        while requests.iter().filter(|(_, request)| request.is_finished()).count() < after as usize {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(dice.random_range(0..40))).await;
+        serve.kill();
+        for (number, request) in requests {
+            match request.await.unwrap() {
+                Some((202, body)) => {
+                    answered.insert(number, body["documentId"].as_str().unwrap().to_owned());
+                }
+                Some(other) => panic!("{number}: {other:?}"),
+                None => cut_off += 1,
+            }
+        }
+        serve = Serve::start(&data, &http).await;
+    }
+
+    let access = serve.post(&http, "/auth/login", credentials).await["accessToken"].clone();
+    let access = access.as_str().unwrap().to_owned();
+    let mut ids = HashMap::new();
+    for number in 0..LIVES * AT_ONCE {
+        let id = loop {
+            let repeated = upload(http.clone(), serve.address.clone(), access.clone(), number).await;
+            match repeated.unwrap() {
+                (202, body) => break body["documentId"].as_str().unwrap().to_owned(),
+                // The lock of the request that died.
+                (409, body) => {
+                    assert_eq!(body["code"], "idempotency_in_progress");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                other => panic!("{number}: {other:?}"),
+            }
+        };
+        if let Some(first) = answered.get(&number) {
+            assert_eq!(first, &id, "{number} has two documents");
+        }
+        assert_eq!(ids.insert(id, number), None, "two keys, one document");
+    }
+    let mut stored = 0;
+    let mut cursor = String::new();
+    loop {
+        let url = format!("{}/documents?limit=100{cursor}", serve.address);
+        let page: Value = http.get(url).bearer_auth(&access).send().await.unwrap().json().await.unwrap();
+        stored += page["documents"].as_array().unwrap().len();
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(stored, ids.len(), "documents that nobody asked for twice");
+    println!("{} requests, {cut_off} cut off by {LIVES} kills", ids.len());
+    assert!(cut_off > 0 && !answered.is_empty(), "the kills hit nothing or everything");
+}
