@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench lint models setup
+.PHONY: help run samples test bench bench-load fuzz-api lint models setup
 
 CARGO ?= cargo
 OUT ?= out
@@ -14,6 +14,8 @@ help:
 	@echo "make samples  read drawn sample cards and draw what was found on them"
 	@echo "make test     all tests"
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
+	@echo "make bench-load  speed of the service under load into docs/load.md"
+	@echo "make fuzz-api    20,000 generated requests against the description of the API"
 	@echo "make lint     format, clippy, licences"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
 	@echo "make setup    install the Debian packages that FiLot uses"
@@ -45,6 +47,14 @@ test: setup models
 bench: models
 	$(CARGO) build --release --package filot
 	$(FILOT) bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
+
+bench-load: models
+	$(CARGO) build --release --package filot
+	@scripts/load.sh
+
+fuzz-api: models
+	$(CARGO) build --release --package filot
+	@scripts/schemathesis.sh
 
 lint:
 	$(CARGO) fmt --all -- --check
