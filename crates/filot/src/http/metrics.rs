@@ -1,7 +1,6 @@
 //! `/metrics`: for Prometheus, or as JSON.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -15,10 +14,8 @@ use super::Api;
 use super::documents::instant;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::bearer;
-use crate::queue::{Depth, Lane};
-
-/// A queue that does not answer within this is shown as unknown.
-const PATIENCE: Duration = Duration::from_millis(500);
+use crate::queue::Depth;
+use crate::telemetry::gauges::{self, Depths};
 
 /// Metrics as JSON.
 #[derive(Serialize, ToSchema)]
@@ -71,20 +68,7 @@ pub(super) async fn metrics(
     if !allowed || !config.metrics.enabled {
         return Err(ApiError::new(Code::Forbidden, "Metrics are readable with metrics.token only."));
     }
-    let (cpu, gpu) = tokio::join!(depth(&api, Lane::Cpu), depth(&api, Lane::Gpu));
-    for (lane, depth) in [(Lane::Cpu, cpu), (Lane::Gpu, gpu)] {
-        let Some(depth) = depth else { continue };
-        let states = [
-            ("ready", depth.ready),
-            ("delayed", depth.delayed),
-            ("leased", depth.leased),
-            ("dead", depth.dead),
-        ];
-        for (state, count) in states {
-            ::metrics::gauge!("filot_queue_jobs", "lane" => lane.as_str(), "state" => state)
-                .set(count as f64);
-        }
-    }
+    let Depths { cpu, gpu } = gauges::look(&api.app).await;
     let json = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -108,10 +92,6 @@ pub(super) async fn metrics(
         },
     };
     Ok(axum::Json(MetricsView { ok: true, metrics: numbers }).into_response())
-}
-
-async fn depth(api: &Api, lane: Lane) -> Option<Depth> {
-    tokio::time::timeout(PATIENCE, api.app.queue.depth(lane)).await.ok()?.ok()
 }
 
 fn same(given: &str, own: &str) -> bool {

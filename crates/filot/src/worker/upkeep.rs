@@ -59,7 +59,7 @@ pub async fn upkeep_once(app: &App) {
         match app.queue.fall_back(Duration::from_millis(gpu.stuck_timeout_ms)).await {
             Ok(0) => {}
             Ok(count) => {
-                metrics::counter!("filot_gpu_fallback_total").increment(count);
+                metrics::counter!("filot_gpu_fallback_total", "reason" => "no_gpu_reader").increment(count);
                 warn!(count, "no GPU reader asks for work: documents moved to the CPU lane");
             }
             Err(error) => warn!(%error, "cannot look after the GPU lane"),

@@ -6,6 +6,7 @@ pub(crate) mod cards;
 pub(crate) mod child;
 pub(crate) mod proxy;
 pub(crate) mod s3;
+pub(crate) mod serve;
 
 pub(crate) use app::{Deployment, TestApp};
 
