@@ -15,7 +15,9 @@ use super::Api;
 use super::documents::instant;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::bearer;
+use crate::buli2::BreakerState;
 use crate::queue::{Depth, Lane};
+use crate::store::{Backlog, EffectKind};
 
 /// A queue that does not answer within this is shown as unknown.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -38,6 +40,29 @@ pub(super) struct Numbers {
     #[schema(value_type = String)]
     environment: &'static str,
     queues: Queues,
+    /// Reviews that BULI2 has not taken yet and that are tried again; null when the database does not answer.
+    #[serde(rename = "filot.buli2.retry_count")]
+    buli2_retry_count: Option<u64>,
+    /// Null when there is no BULI2.
+    buli2: Option<Buli2View>,
+}
+
+/// How handing reviews to BULI2 goes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Buli2View {
+    /// Reviews not tried yet.
+    waiting: Option<u64>,
+    /// Reviews tried in vain, waiting for another try.
+    retrying: Option<u64>,
+    /// When the next of them is tried.
+    #[schema(format = DateTime)]
+    next_retry_at: Option<String>,
+    /// The circuit breaker of this process.
+    breaker: BreakerState,
+    /// Until when no calls are made.
+    #[schema(format = DateTime)]
+    breaker_open_until: Option<String>,
 }
 
 /// Null where the queue does not answer.
@@ -71,7 +96,11 @@ pub(super) async fn metrics(
     if !allowed || !config.metrics.enabled {
         return Err(ApiError::new(Code::Forbidden, "Metrics are readable with metrics.token only."));
     }
-    let (cpu, gpu) = tokio::join!(depth(&api, Lane::Cpu), depth(&api, Lane::Gpu));
+    let (cpu, gpu, backlog) = tokio::join!(depth(&api, Lane::Cpu), depth(&api, Lane::Gpu), backlog(&api));
+    if let Some(backlog) = backlog {
+        ::metrics::gauge!("filot_buli2_retry_count").set(backlog.retrying as f64);
+    }
+    let buli2 = buli2(&api, backlog);
     for (lane, depth) in [(Lane::Cpu, cpu), (Lane::Gpu, gpu)] {
         let Some(depth) = depth else { continue };
         let states = [
@@ -106,12 +135,37 @@ pub(super) async fn metrics(
             gpu_active_jobs: gpu.map(|depth| depth.leased),
             dead_jobs: cpu.zip(gpu).map(|(cpu, gpu)| cpu.dead + gpu.dead),
         },
+        buli2_retry_count: backlog.map(|backlog| backlog.retrying),
+        buli2,
     };
     Ok(axum::Json(MetricsView { ok: true, metrics: numbers }).into_response())
 }
 
 async fn depth(api: &Api, lane: Lane) -> Option<Depth> {
     tokio::time::timeout(PATIENCE, api.app.queue.depth(lane)).await.ok()?.ok()
+}
+
+async fn backlog(api: &Api) -> Option<Backlog> {
+    tokio::time::timeout(PATIENCE, api.app.store.backlog(EffectKind::Escalate)).await.ok()?.ok()
+}
+
+/// As JSON, and as gauges.
+fn buli2(api: &Api, backlog: Option<Backlog>) -> Option<Buli2View> {
+    let (breaker, open_until) = api.app.buli2.as_ref()?.breaker_state(api.app.clock.now());
+    for state in BreakerState::ALL {
+        let is_so = f64::from(u8::from(*state == breaker));
+        ::metrics::gauge!("filot_buli2_breaker", "state" => state.as_str()).set(is_so);
+    }
+    let next = backlog.and_then(|backlog| backlog.next_retry);
+    let seconds = next.map_or(0, jiff::Timestamp::as_second);
+    ::metrics::gauge!("filot_buli2_next_retry_timestamp_seconds").set(seconds as f64);
+    Some(Buli2View {
+        waiting: backlog.map(|backlog| backlog.new),
+        retrying: backlog.map(|backlog| backlog.retrying),
+        next_retry_at: next.map(instant),
+        breaker,
+        breaker_open_until: open_until.map(instant),
+    })
 }
 
 fn same(given: &str, own: &str) -> bool {

@@ -7,9 +7,12 @@
 
 mod support;
 
+mod audit;
 mod bench;
 mod blobs;
 mod bombs;
+mod buli2;
+mod callback;
 mod doctor;
 mod durability;
 mod flow;
