@@ -80,13 +80,26 @@ pub fn start_metrics(emf: Option<&emf::Emf>) -> Result<PrometheusHandle, Error> 
 }
 
 fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("filot_documents_received_total", "Documents accepted, by type");
     describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
     describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
     describe_counter!("filot_readings_succeeded_total", "Readings that came to a decision, by lane");
     describe_counter!("filot_readings_failed_total", "Readings that failed, by lane");
     describe_counter!("filot_evaluations_total", "Decisions, by decision and range of the score");
+    describe_gauge!(
+        "filot_buli2_retry_count",
+        "Reviews that BULI2 has not taken yet and that are tried again"
+    );
+    describe_gauge!("filot_buli2_breaker", "1 for the state that the circuit breaker of this process is in");
+    describe_gauge!(
+        "filot_buli2_next_retry_timestamp_seconds",
+        Unit::Seconds,
+        "When the next try is; 0 for none"
+    );
+    describe_counter!("filot_buli2_calls_total", "Reviews handed to BULI2, by outcome");
+    describe_counter!("filot_buli2_answers_total", "Signed answers of BULI2, by outcome");
+    describe_counter!("filot_buli2_forged_total", "Answers whose signature was refused, by code");
     describe_histogram!("filot_reading_seconds", Unit::Seconds, "Time from begin to decision of one reading");
     describe_histogram!("filot_verdict_seconds", Unit::Seconds, "Time from upload to the end of the reading");
 }

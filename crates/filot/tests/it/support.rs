@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod backends;
+pub(crate) mod buli2;
 pub(crate) mod cards;
 pub(crate) mod child;
 pub(crate) mod proxy;

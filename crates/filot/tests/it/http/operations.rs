@@ -167,7 +167,7 @@ async fn the_description_is_that_of_the_routes() {
         GET /files/{id}; GET /health; GET /metrics; GET /profile; GET /ready; GET /verification/status/{id}; \
         POST /auth/first-admin; POST /auth/login; POST /auth/logout; POST /auth/refresh; POST /auth/register; \
         POST /auth/verify; POST /documents/upload; POST /documents/{id}/process; POST /internal/ocr/queue; \
-        POST /internal/reviews; POST /verification/{id}/escalate; PUT /profile";
+        POST /internal/reviews; POST /internal/reviews/{id}/callback; POST /verification/{id}/escalate; PUT /profile";
     assert_eq!(routes, known.split("; ").map(str::to_owned).collect());
     for (method, path, operation) in operations(&document) {
         let request =
