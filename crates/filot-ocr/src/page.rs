@@ -145,6 +145,9 @@ pub struct Quality {
     pub hue: f32,
     /// Strength of periodic patterns between 0 and 1, as a photographed screen shows them.
     pub moire: f32,
+    /// Grey levels to which the file's compression rounds the finest structure; 0 where nothing is known or lost.
+    #[serde(default)]
+    pub fine_step: f32,
     /// Share of the card's frame (0..=1) that lies outside the photo.
     pub cut_off: f32,
 }
