@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench lint models setup
+.PHONY: help run samples test bench lint models axe screenshots setup
 
 CARGO ?= cargo
 OUT ?= out
@@ -14,12 +14,16 @@ help:
 	@echo "make samples  read drawn sample cards and draw what was found on them"
 	@echo "make test     all tests"
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
+	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
 	@echo "make setup    install the Debian packages that FiLot uses"
 
 models:
 	@scripts/models.sh
+
+axe:
+	@scripts/axe.sh
 
 run: setup models
 	$(CARGO) build --release --package filot
@@ -35,7 +39,7 @@ samples: setup models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
-test: setup models
+test: setup models axe
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --workspace; \
 	else \
@@ -45,6 +49,9 @@ test: setup models
 bench: models
 	$(CARGO) build --release --package filot
 	$(FILOT) bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
+
+screenshots: setup models axe
+	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots
 
 lint:
 	$(CARGO) fmt --all -- --check

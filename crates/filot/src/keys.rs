@@ -113,6 +113,16 @@ pub fn random_token(count: usize) -> Result<String, Error> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// `N` random bytes.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(bytes)
+}
+
 fn framed(parts: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {

@@ -9,6 +9,8 @@ pub mod card_reader;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
+pub mod desk;
 pub mod doctor;
 pub mod document;
 pub mod events;

@@ -39,6 +39,16 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
     need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
     need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
+    let d = &config.desk;
+    need((10..=3600).contains(&d.lease_s), "desk.lease_s must lie between 10 and 3600");
+    need(d.undo_s <= 600, "desk.undo_s must be at most 600");
+    need((0.0..=1.0).contains(&d.second_look_share), "desk.second_look_share must lie between 0 and 1");
+    need(d.soon_s <= d.late_s, "desk.soon_s must not be more than desk.late_s");
+    need(
+        (60..=86_400).contains(&d.session_idle_s) && d.session_idle_s <= d.session_s,
+        "desk.session_idle_s must lie between 60 and 86400, and not above desk.session_s",
+    );
+    need(d.session_s <= 7 * 86_400, "desk.session_s must be at most a week (604800)");
     // What S3 allows for a presigned link.
     let week = 7 * 24 * 3600;
     for (name, seconds) in [

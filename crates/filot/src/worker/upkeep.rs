@@ -67,6 +67,9 @@ pub async fn upkeep_once(app: &App) {
     }
     crate::failpoint::hit("upkeep.after_reap");
     dispatch_unattended(app).await;
+    if let Err(error) = crate::desk::settle(app).await {
+        warn!(%error, "decisions of the desk not carried out");
+    }
     crate::failpoint::hit("upkeep.before_effects");
     carry_out_effects(app).await;
 }
