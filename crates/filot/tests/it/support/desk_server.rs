@@ -46,7 +46,9 @@ impl Staff {
 impl Desk {
     /// With the reader that documents of [`super::desk`] need, or with a real one where `app` makes it.
     pub(crate) async fn start() -> Self {
-        let deployment = generous(Deployment::embedded()).with("FILOT_DESK_SECOND_LOOK_SHARE", "0");
+        let deployment = generous(Deployment::embedded())
+            .with("FILOT_DESK_SECOND_LOOK_SHARE", "0")
+            .with("FILOT_DESK_UNDO_S", "60");
         let clock = Clock::by_hand(Timestamp::now());
         let app = deployment.app_with(super::desk::assessed(), clock).await;
         Self::on(app, clock, deployment).await
@@ -54,7 +56,9 @@ impl Desk {
 
     /// With real networks, for drawn cards.
     pub(crate) async fn with_networks() -> Self {
-        let deployment = generous(Deployment::embedded()).with("FILOT_DESK_SECOND_LOOK_SHARE", "0");
+        let deployment = generous(Deployment::embedded())
+            .with("FILOT_DESK_SECOND_LOOK_SHARE", "0")
+            .with("FILOT_DESK_UNDO_S", "60");
         let mut config = deployment.config();
         config.reader.models = Some(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models"));
         let reader = filot::reader::Reader::load(&config, 1).expect("`make models` fetches the networks");
@@ -83,7 +87,7 @@ impl Desk {
 
     /// The next codes are other ones, and what could be undone has taken effect.
     pub(crate) fn later(&self) {
-        self.clock.advance(SignedDuration::from_secs(31));
+        self.clock.advance(SignedDuration::from_secs(61));
     }
 
     /// A photo that waits for an officer.
