@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-load fuzz-api lint models setup
+.PHONY: help run samples test bench bench-load fuzz-api lint models setup axe screenshots
 
 CARGO ?= cargo
 OUT ?= out
@@ -16,12 +16,16 @@ help:
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
 	@echo "make bench-load  speed of the service under load into docs/load.md"
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
+	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
 	@echo "make setup    install the Debian packages that FiLot uses"
 
 models:
 	@scripts/models.sh
+
+axe:
+	@scripts/axe.sh
 
 run: setup models
 	$(CARGO) build --release --package filot
@@ -37,7 +41,7 @@ samples: setup models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
-test: setup models
+test: setup models axe
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --workspace; \
 	else \
@@ -55,6 +59,9 @@ bench-load: models
 fuzz-api: models
 	$(CARGO) build --release --package filot
 	@scripts/schemathesis.sh
+
+screenshots: setup models axe
+	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots
 
 lint:
 	$(CARGO) fmt --all -- --check

@@ -4,8 +4,12 @@
 set -euo pipefail
 
 # Tesseract with Indonesian and English: the second reader. PostgreSQL and Redis: what the tests of the service run on.
-# pip: fetches the networks (scripts/models.sh).
-packages=(tesseract-ocr tesseract-ocr-ind tesseract-ocr-eng postgresql redis-server python3 python3-pip python3-venv make gcc libc6-dev)
+# pip: fetches the networks (scripts/models.sh). Chromium and its driver: what the tests of the console drive; npm:
+# fetches what they look for barriers with (scripts/axe.sh).
+packages=(tesseract-ocr tesseract-ocr-ind tesseract-ocr-eng postgresql redis-server chromium chromium-driver python3 python3-pip python3-venv make gcc libc6-dev)
+
+# Some come with an npm that is no Debian package.
+command -v npm >/dev/null || packages+=(npm)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,15 +1,17 @@
 //! The whole pure path: a page, what was declared, the policy and the date → an assessment.
 
+use std::collections::BTreeMap;
+
 use filot_ocr::engine::{Error, OcrEngine, Region, Timing};
 use filot_ocr::image::Photo;
 use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checks::{self, Category, Check, CheckCode, Outcome};
 use crate::decide::{Decision, Policy, decide};
 use crate::draft::Draft;
-use crate::field::Fields;
+use crate::field::{Field, FieldKey, Fields, Source};
 use crate::kind::{DeclaredType, DocumentType};
 use crate::score;
 
@@ -33,11 +35,95 @@ pub struct Assessment {
     pub framing: Framing,
 }
 
+/// What is kept of an assessment, as far as it takes to judge the card again.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Recorded {
+    #[serde(rename = "type")]
+    pub document_type: DocumentType,
+    pub fields: Fields,
+    pub checks: Vec<RecordedCheck>,
+    pub quality: Quality,
+    pub framing: Framing,
+}
+
+/// How a check ended, without its sentences.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RecordedCheck {
+    pub code: CheckCode,
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub fields: Vec<FieldKey>,
+}
+
+impl Recorded {
+    /// The checks as they ended, with their sentences.
+    pub fn with_sentences(&self) -> Vec<Check> {
+        self.checks.iter().map(|check| Check::on(check.code, check.outcome, check.fields.clone())).collect()
+    }
+}
+
+/// Judges a card again with what a person who looked at it says of its fields: a value as printed, or nothing where the
+/// card has no such field. What the picture itself showed stays as it was.
+pub fn reassess(
+    recorded: &Recorded,
+    said: &BTreeMap<FieldKey, String>,
+    policy: &Policy,
+    today: Date,
+) -> Assessment {
+    let mut fields = recorded.fields.clone();
+    for (&key, value) in said {
+        let value = canonical(value);
+        if value.is_empty() {
+            fields.remove(&key);
+            continue;
+        }
+        let before = fields.remove(&key);
+        let (original, quad) = before.map(|field| (field.original, field.quad)).unwrap_or_default();
+        let (confidence, source) = (1.0, Source::Person);
+        fields.insert(key, Field { value, original, confidence, quad, source, repairs: Vec::new() });
+    }
+    let document = recorded.document_type;
+    // The number of a place of business is not kept; see below.
+    let content = checks::Content { document, fields: &fields, nitku: None, policy, today };
+    let mut checks = checks::of_content(&content);
+    for old in &recorded.checks {
+        let outcome = match old.code {
+            code if code.is_of_picture() => old.outcome,
+            // It was compared with a number that is not kept: it holds for the number it was compared with only.
+            CheckCode::Npwp16Matches if said.contains_key(&FieldKey::Npwp16) => Outcome::NotRun,
+            CheckCode::Npwp16Matches => old.outcome,
+            _ => continue,
+        };
+        if checks.iter().all(|check| check.code != old.code) {
+            checks.push(Check::on(old.code, outcome, old.fields.clone()));
+        }
+    }
+    checks.sort_by_key(|check| check.code);
+    conclude(document, fields, checks, recorded.quality.clone(), recorded.framing, policy)
+}
+
+/// A value as cards print it: capitals, single blanks.
+pub fn canonical(value: &str) -> String {
+    value.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase()
+}
+
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
 pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
     let document_type = draft.document_type();
     let fields = draft.fields();
     let checks = checks::run(draft, &fields, policy, today);
+    let quality = draft.page.quality.clone();
+    conclude(document_type, fields, checks, quality, draft.page.frame.framing, policy)
+}
+
+fn conclude(
+    document_type: DocumentType,
+    fields: Fields,
+    checks: Vec<Check>,
+    quality: Quality,
+    framing: Framing,
+    policy: &Policy,
+) -> Assessment {
     let (score, ledger) = score::score(document_type, &fields, &checks, policy);
     let decision = decide(score, policy);
     Assessment {
@@ -48,8 +134,8 @@ pub fn assess(draft: &Draft, policy: &Policy, today: Date) -> Assessment {
         fields,
         checks,
         ledger,
-        quality: draft.page.quality.clone(),
-        framing: draft.page.frame.framing,
+        quality,
+        framing,
     }
 }
 
@@ -120,4 +206,99 @@ pub fn read_card(
         frame: reading.page.frame.clone(),
         text: reading.page.text(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use filot_ocr::page::Quad;
+
+    use super::*;
+
+    fn field(value: &str, confidence: f32) -> Field {
+        Field {
+            value: value.into(),
+            original: value.into(),
+            confidence,
+            quad: Quad::default(),
+            source: Source::First,
+            repairs: Vec::new(),
+        }
+    }
+
+    /// An invented person whose sex was misread.
+    fn recorded() -> Recorded {
+        let values = [
+            (FieldKey::Nik, "3171014501900003"),
+            (FieldKey::Name, "SITI CONTOH"),
+            (FieldKey::BirthPlace, "JAKARTA"),
+            (FieldKey::BirthDate, "1990-01-05"),
+            (FieldKey::Gender, "LAKI-LAKI"),
+            (FieldKey::Address, "JL MELATI NO 1"),
+            (FieldKey::RtRw, "001/002"),
+            (FieldKey::Village, "GAMBIR"),
+            (FieldKey::District, "GAMBIR"),
+            (FieldKey::Religion, "ISLAM"),
+            (FieldKey::MaritalStatus, "KAWIN"),
+            (FieldKey::Occupation, "KARYAWAN SWASTA"),
+            (FieldKey::Nationality, "WNI"),
+            (FieldKey::ValidUntil, "SEUMUR HIDUP"),
+            (FieldKey::Province, "DKI JAKARTA"),
+            (FieldKey::Regency, "KOTA JAKARTA PUSAT"),
+        ];
+        let fields = values.into_iter().map(|(key, value)| (key, field(value, 0.97))).collect();
+        let check = |code| RecordedCheck { code, outcome: Outcome::Pass, fields: Vec::new() };
+        Recorded {
+            document_type: DocumentType::Ktp,
+            fields,
+            checks: vec![check(CheckCode::DocumentType), check(CheckCode::Overprint)],
+            quality: Quality::default(),
+            framing: Framing::Card,
+        }
+    }
+
+    fn outcome(assessment: &Assessment, code: CheckCode) -> Option<Outcome> {
+        assessment.checks.iter().find(|check| check.code == code).map(|check| check.outcome)
+    }
+
+    #[test]
+    fn what_a_person_says_is_checked_and_scored_again() {
+        let (policy, today) = (Policy::default(), jiff::civil::date(2026, 11, 23));
+        let recorded = recorded();
+        let before = reassess(&recorded, &BTreeMap::new(), &policy, today);
+        assert_eq!(outcome(&before, CheckCode::NikMatchesGender), Some(Outcome::Fail));
+        assert_ne!(before.decision, Decision::AutoApprove);
+
+        let said = BTreeMap::from([(FieldKey::Gender, " perempuan".to_owned())]);
+        let after = reassess(&recorded, &said, &policy, today);
+        assert_eq!(outcome(&after, CheckCode::NikMatchesGender), Some(Outcome::Pass));
+        assert!(after.score > before.score, "{} {}", before.score, after.score);
+        let gender = &after.fields[&FieldKey::Gender];
+        assert_eq!((gender.value.as_str(), gender.original.as_str()), ("PEREMPUAN", "LAKI-LAKI"));
+        assert_eq!((gender.confidence, gender.source), (1.0, Source::Person));
+        let sum: i16 = after.ledger.iter().map(|line| line.points).sum();
+        assert_eq!(sum, i16::from(after.score));
+    }
+
+    #[test]
+    fn what_the_picture_showed_stays_and_a_field_may_be_taken_away() {
+        let (policy, today) = (Policy::default(), jiff::civil::date(2026, 11, 23));
+        let mut recorded = recorded();
+        recorded.checks[1].outcome = Outcome::Fail;
+        let said =
+            BTreeMap::from([(FieldKey::Gender, "PEREMPUAN".into()), (FieldKey::Name, "  ".to_owned())]);
+        let after = reassess(&recorded, &said, &policy, today);
+        assert_eq!(outcome(&after, CheckCode::Overprint), Some(Outcome::Fail));
+        assert_eq!(outcome(&after, CheckCode::RequiredFields), Some(Outcome::Fail));
+        assert!(!after.fields.contains_key(&FieldKey::Name));
+        assert_ne!(after.decision, Decision::AutoApprove);
+    }
+
+    #[test]
+    fn an_assessment_as_it_is_stored_can_be_judged_again() {
+        let (policy, today) = (Policy::default(), jiff::civil::date(2026, 11, 23));
+        let first = reassess(&recorded(), &BTreeMap::new(), &policy, today);
+        let stored = serde_json::to_string(&first).unwrap();
+        let again = reassess(&serde_json::from_str(&stored).unwrap(), &BTreeMap::new(), &policy, today);
+        assert_eq!(again, first);
+    }
 }

@@ -8,7 +8,7 @@ mod tax;
 
 use filot_ocr::page::Page;
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::draft::Draft;
@@ -30,7 +30,7 @@ pub enum Category {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Pass,
@@ -67,7 +67,7 @@ pub struct Check {
 }
 
 /// Stable names of the checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CheckCode {
     DocumentType,
@@ -110,6 +110,26 @@ impl CheckCode {
     pub fn all() -> &'static [CheckCode] {
         messages::ALL
     }
+
+    /// Whether it looks at the picture, or at how it was read, rather than at what the fields say.
+    pub(crate) fn is_of_picture(self) -> bool {
+        use CheckCode::*;
+        matches!(
+            self,
+            DocumentType
+                | DeclaredType
+                | TypedForm
+                | Overprint
+                | Photocopy
+                | Screen
+                | CardComplete
+                | Resolution
+                | Sharpness
+                | Glare
+                | Darkness
+                | SecondReading
+        )
+    }
 }
 
 impl Check {
@@ -117,23 +137,30 @@ impl Check {
         Self::on(code, outcome, Vec::new())
     }
 
-    fn on(code: CheckCode, outcome: Outcome, fields: Vec<FieldKey>) -> Self {
+    pub(crate) fn on(code: CheckCode, outcome: Outcome, fields: Vec<FieldKey>) -> Self {
         let (customer, officer) = messages::sentences(code, outcome);
         Self { code, category: messages::category(code), outcome, fields, customer, officer }
     }
 }
 
-/// Everything a check may look at.
+/// Everything that a check of the picture may look at.
 struct Case<'a> {
     draft: &'a Draft,
     page: &'a Page,
     document: DocumentType,
-    fields: &'a Fields,
-    policy: &'a Policy,
-    today: Date,
 }
 
-impl Case<'_> {
+/// Everything that a check of what the card says may look at.
+pub(crate) struct Content<'a> {
+    pub(crate) document: DocumentType,
+    pub(crate) fields: &'a Fields,
+    /// The 22-digit number of a place of business, if the card carries one.
+    pub(crate) nitku: Option<String>,
+    pub(crate) policy: &'a Policy,
+    pub(crate) today: Date,
+}
+
+impl Content<'_> {
     fn field(&self, key: FieldKey) -> Option<&Field> {
         self.fields.get(&key)
     }
@@ -158,22 +185,42 @@ fn holds(verdict: Option<bool>, otherwise: Outcome) -> Outcome {
 
 /// All checks that apply to the document.
 pub(crate) fn run(draft: &Draft, fields: &Fields, policy: &Policy, today: Date) -> Vec<Check> {
-    let case = Case { draft, page: &draft.page, document: draft.document_type(), fields, policy, today };
+    let case = Case { draft, page: &draft.page, document: draft.document_type() };
     let mut checks = document::checks(&case);
     checks.extend(picture::checks(&case));
-    match case.document {
-        DocumentType::Ktp => {
-            checks.extend(reading(&case, &KTP_REQUIRED, &KTP_CRITICAL));
-            checks.extend(person::checks(&case));
-        }
-        DocumentType::Npwp => {
-            checks.extend(reading(&case, &NPWP_REQUIRED, &NPWP_CRITICAL));
-            checks.extend(tax::checks(&case));
-        }
-        DocumentType::Other => {}
+    if case.document != DocumentType::Other {
+        checks.push(second_reading(draft));
     }
+    let content = Content { document: case.document, fields, nitku: draft.nitku(), policy, today };
+    checks.extend(of_content(&content));
     checks.sort_by_key(|check| check.code);
     checks
+}
+
+/// The checks of what the card says.
+pub(crate) fn of_content(content: &Content<'_>) -> Vec<Check> {
+    match content.document {
+        DocumentType::Ktp => {
+            let mut checks = reading(content, &KTP_REQUIRED, &KTP_CRITICAL);
+            checks.extend(person::checks(content));
+            checks
+        }
+        DocumentType::Npwp => {
+            let mut checks = reading(content, &NPWP_REQUIRED, &NPWP_CRITICAL);
+            checks.extend(tax::checks(content));
+            checks
+        }
+        DocumentType::Other => Vec::new(),
+    }
+}
+
+/// Whether weak places were read a second time.
+fn second_reading(draft: &Draft) -> Check {
+    let outcome = match (draft.reread(), draft.weak_regions().is_empty()) {
+        (true, _) | (false, true) => Outcome::Pass,
+        (false, false) => Outcome::NotRun,
+    };
+    Check::new(CheckCode::SecondReading, outcome)
 }
 
 /// Fields without which a KTP is not approved. The blood type is often not printed.
@@ -210,7 +257,7 @@ const DEDUCED: [Repair; 5] =
     [Repair::NikPerson, Repair::NikRegion, Repair::CheckDigit, Repair::SameNumber, Repair::Date];
 
 /// Whether enough was read, and surely enough.
-fn reading(case: &Case<'_>, required: &[FieldKey], critical: &[FieldKey]) -> Vec<Check> {
+fn reading(case: &Content<'_>, required: &[FieldKey], critical: &[FieldKey]) -> Vec<Check> {
     let missing: Vec<FieldKey> = required.iter().copied().filter(|key| case.field(*key).is_none()).collect();
     let unsure: Vec<FieldKey> = case
         .fields
@@ -234,16 +281,11 @@ fn reading(case: &Case<'_>, required: &[FieldKey], critical: &[FieldKey]) -> Vec
         .filter(|key| case.field(**key).is_some_and(|field| field.confidence >= MIN_CONFIDENCE));
     let legible = 2 * sure.count() >= required.len();
     let outcome = |found: &[FieldKey], otherwise| if found.is_empty() { Outcome::Pass } else { otherwise };
-    let second = match (case.draft.reread(), case.draft.weak_regions().is_empty()) {
-        (true, _) | (false, true) => Outcome::Pass,
-        (false, false) => Outcome::NotRun,
-    };
     vec![
         Check::new(CheckCode::Legibility, holds(Some(legible), Outcome::Fail)),
         Check::on(CheckCode::RequiredFields, outcome(&missing, Outcome::Fail), missing),
         Check::on(CheckCode::FieldConfidence, outcome(&unsure, Outcome::Fail), unsure),
         Check::on(CheckCode::NumberRepaired, outcome(&deduced, Outcome::Warn), deduced),
-        Check::new(CheckCode::SecondReading, second),
     ]
 }
 

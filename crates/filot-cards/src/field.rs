@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use filot_ocr::page::Quad;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The fields of both cards. The order is the one in which results list them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldKey {
     /// 15-digit tax number, `99.999.999.9-999.999`.
@@ -119,7 +119,7 @@ impl fmt::Display for FieldKey {
 
 /// Why a value differs from the characters first read. Every repair chooses among the recogniser's own alternatives,
 /// look-alike characters, or the entries of a closed list that the reading is close to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
     /// A letter where the field holds digits only, or the reverse: `O` for `0`, `1` for `I`.
@@ -142,8 +142,8 @@ pub enum Repair {
     Spacing,
 }
 
-/// Which of the two readings a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The reading of the whole card.
@@ -152,10 +152,12 @@ pub enum Source {
     Second,
     /// Both readings say the same.
     Both,
+    /// Somebody who looked at the card typed or confirmed it.
+    Person,
 }
 
 /// One field of a card.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Field {
     /// The value in its canonical form, capitals as printed.
@@ -169,7 +171,7 @@ pub struct Field {
     pub quad: Quad,
     pub source: Source,
     /// What was changed between `original` and `value`; empty when only the form was normalised.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repairs: Vec<Repair>,
 }
 

@@ -5,7 +5,7 @@
 //! or something that shares some words), not at all.
 
 use filot_ocr::page::{Framing, Page, Quality};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::confusion;
 use crate::field::FieldKey;
@@ -37,7 +37,7 @@ impl DeclaredType {
 }
 
 /// What the photo shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DocumentType {
     #[serde(rename = "KTP")]
     Ktp,

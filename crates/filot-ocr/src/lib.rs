@@ -17,4 +17,5 @@ mod quality;
 mod recognize;
 mod rectify;
 mod runtime;
+pub mod straightened;
 pub mod tesseract;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Homography;
+
 /// A position; the unit is that of the frame it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -82,6 +84,12 @@ impl Frame {
         let (x, y) = (f64::from(p.x), f64::from(p.y));
         let w = m[6] * x + m[7] * y + m[8];
         Point { x: ((m[0] * x + m[1] * y + m[2]) / w) as f32, y: ((m[3] * x + m[4] * y + m[5]) / w) as f32 }
+    }
+
+    /// The page position that pixel `p` of the upright photo shows; `None` when the frame is degenerate.
+    pub fn page_point(&self, p: Point) -> Option<Point> {
+        let found = Homography(self.to_photo).inverse()?.apply(p);
+        (found.x.is_finite() && found.y.is_finite()).then_some(found)
     }
 
     /// Where a page rectangle lies in the upright photo.

@@ -214,11 +214,20 @@ impl Auth {
     /// # Errors
     /// `Credentials`, `Busy`.
     pub async fn login(&self, email: &str, password: &str) -> Result<Grant> {
+        let user = self.authenticate(email, password).await?;
+        self.grant(user).await
+    }
+
+    /// Whose e-mail and password these are, without signing in.
+    ///
+    /// # Errors
+    /// As [`Auth::login`].
+    pub async fn authenticate(&self, email: &str, password: &str) -> Result<User> {
         let user = self.app.store.user_by_email(email).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let fits = self.passwords.verify(password, hash).await.ok_or(Error::Busy)?;
         match user {
-            Some(user) if fits && !user.disabled => self.grant(user).await,
+            Some(user) if fits && !user.disabled => Ok(user),
             _ => Err(Error::Credentials),
         }
     }
@@ -381,7 +390,7 @@ fn caller(user: &User, session: Option<Uuid>) -> Caller {
 }
 
 /// Tokens are random enough for a plain hash.
-fn hash_token(token: &str) -> String {
+pub(crate) fn hash_token(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()))
 }
 

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::Auth;
 use crate::config::service::Environment;
+use crate::console::Console;
 
 mod accounts;
 mod callback;
@@ -53,7 +54,7 @@ pub struct Api(Arc<Parts>);
 /// Its parts.
 pub struct Parts {
     pub app: App,
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     limits: client::Limits,
     health: health::Health,
     metrics: Option<PrometheusHandle>,
@@ -81,7 +82,7 @@ impl Api {
         stop: CancellationToken,
     ) -> Result<Self, reqwest::Error> {
         Ok(Self(Arc::new(Parts {
-            auth: Auth::new(app.clone())?,
+            auth: Arc::new(Auth::new(app.clone())?),
             limits: client::Limits::of(&app.config.service),
             health: health::Health::default(),
             metrics,
@@ -99,6 +100,7 @@ impl Api {
         let timeout = Duration::from_secs(self.app.config.service.server.request_timeout_s);
         api.merge(page::routes())
             .merge(openapi::routes_of(json))
+            .merge(Console::new(self.app.clone(), Arc::clone(&self.auth)).router())
             .fallback(error::no_such_route)
             .method_not_allowed_fallback(error::no_such_method)
             .layer(middleware::from_fn_with_state(self.clone(), client::limit))

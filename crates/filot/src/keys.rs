@@ -132,6 +132,16 @@ pub fn random_token(count: usize) -> Result<String, Error> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// `N` random bytes.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(bytes)
+}
+
 /// Whether `signature` is that of `message` by the owner of `public_key`, as [`Keys::sign`] makes them.
 pub fn is_signed(public_key: &str, message: &[u8], signature: &str) -> bool {
     let decoded = (BASE64_URL_SAFE_NO_PAD.decode(public_key), BASE64_URL_SAFE_NO_PAD.decode(signature));

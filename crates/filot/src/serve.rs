@@ -267,6 +267,7 @@ async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
     lines.push(format!("Page          {page}"));
     lines.push(format!("API           {url}"));
     lines.push(format!("Description   {url}/docs"));
+    lines.push(format!("Review desk   {url}/console"));
     if let Some(token) = auth.first_admin_token().await? {
         lines.push(format!("First admin   {url}/#admin={token}"));
     }

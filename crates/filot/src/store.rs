@@ -23,6 +23,9 @@ use crate::document::Illegal;
 mod accounts;
 mod audit;
 mod callbacks;
+mod console_sessions;
+mod corrections;
+mod desk;
 mod documents;
 pub(crate) mod entity;
 mod escalation;
@@ -35,12 +38,17 @@ mod outbox;
 mod reading;
 mod reviews;
 mod rows;
+mod rulings;
+mod second_factors;
 mod sessions;
 mod snapshot;
 
 pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
 pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
+pub use console_sessions::ConsoleSession;
+pub use corrections::{Correction, NewCorrection};
+pub use desk::{Claim, DeskFilter, Officer, Possession, Waiting};
 pub use documents::{NewDocument, Usage};
 pub use events::{Event, EventKind};
 pub use idempotency::{Idempotency, IdempotencyKey};
@@ -49,6 +57,8 @@ pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Backlog, Effect, EffectKind};
 pub use reading::{Begun, Outcome};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
+pub use rulings::{Agreement, CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
+pub use second_factors::SecondFactor;
 pub use sessions::{OneTime, Rotation, Session};
 
 /// Why something did not become a fact.

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{Case, Check, CheckCode, Outcome, holds};
+use super::{Check, CheckCode, Content, Outcome, holds};
 use crate::dates;
 use crate::field::FieldKey;
 use crate::nik::Nik;
@@ -12,7 +12,7 @@ use crate::vocabulary;
 /// Nobody is older.
 const MAX_AGE: i16 = 120;
 
-pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
+pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
     let mut checks = of_nik(case.value(FieldKey::Nik));
     let nik = case.value(FieldKey::Nik).and_then(|value| Nik::parse(value).ok());
     let born = case.date(FieldKey::BirthDate);
@@ -62,7 +62,7 @@ pub(super) fn of_nik(value: Option<&str>) -> Vec<Check> {
 }
 
 /// The NIK keeps the region of first registration, so a difference is only worth a note.
-fn matches_region(case: &Case<'_>, nik: Option<&Nik>) -> Check {
+fn matches_region(case: &Content<'_>, nik: Option<&Nik>) -> Check {
     let provinces =
         case.value(FieldKey::Province).map(|name| region::codes_of(name, "", 2)).unwrap_or_default();
     let regencies =
@@ -74,7 +74,7 @@ fn matches_region(case: &Case<'_>, nik: Option<&Nik>) -> Check {
 }
 
 /// KTPs are given at 17, earlier to the married.
-fn age(case: &Case<'_>, born: Option<Date>) -> Check {
+fn age(case: &Content<'_>, born: Option<Date>) -> Check {
     let married = case.value(FieldKey::MaritalStatus).is_some_and(|status| {
         vocabulary::MARITAL_STATUS.contains(&status) && vocabulary::ever_married(status)
     });
@@ -82,12 +82,12 @@ fn age(case: &Case<'_>, born: Option<Date>) -> Check {
     on(CheckCode::Age, holds(verdict, Outcome::Fail), &[FieldKey::BirthDate])
 }
 
-fn is_citizen(case: &Case<'_>) -> Option<bool> {
+fn is_citizen(case: &Content<'_>) -> Option<bool> {
     case.value(FieldKey::Nationality).map(|value| value == vocabulary::CITIZEN)
 }
 
 /// Citizens' cards are valid for life whatever date they carry (UU 24/2013 art. 64(7), 101); foreigners' are not.
-fn validity(case: &Case<'_>) -> Check {
+fn validity(case: &Content<'_>) -> Check {
     let verdict = match (case.value(FieldKey::ValidUntil), is_citizen(case)) {
         (Some(vocabulary::FOR_LIFE), Some(citizen)) => Some(citizen),
         (Some(_), Some(true)) => Some(true),
@@ -98,7 +98,7 @@ fn validity(case: &Case<'_>) -> Check {
 }
 
 /// Fields with a fixed set of values. Occupations outside the list exist on older cards.
-fn vocabulary(case: &Case<'_>) -> Check {
+fn vocabulary(case: &Content<'_>) -> Check {
     let known = |key: FieldKey, value: &str| match key {
         FieldKey::Religion => vocabulary::RELIGION.contains(&value),
         FieldKey::MaritalStatus => vocabulary::MARITAL_STATUS.contains(&value),
@@ -120,7 +120,7 @@ fn vocabulary(case: &Case<'_>) -> Check {
 }
 
 /// The printed province must exist and hold the printed regency. Districts are renamed and split too often to insist.
-fn region_names(case: &Case<'_>) -> Check {
+fn region_names(case: &Content<'_>) -> Check {
     let (province, regency) = (case.value(FieldKey::Province), case.value(FieldKey::Regency));
     let verdict = province.zip(regency).map(|(province, regency)| {
         let provinces = region::codes_of(province, "", 2);

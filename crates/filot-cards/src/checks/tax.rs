@@ -2,11 +2,11 @@
 
 use jiff::civil::date;
 
-use super::{Case, Check, CheckCode, Outcome, holds, person};
+use super::{Check, CheckCode, Content, Outcome, holds, person};
 use crate::field::FieldKey;
 use crate::npwp::{Holder, Nitku, Npwp15, Npwp16};
 
-pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
+pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
     let old = case.value(FieldKey::NpwpNumber);
     let new = case.value(FieldKey::Npwp16);
     let old_number = old.and_then(|value| Npwp15::parse(value).ok());
@@ -55,7 +55,7 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
 
 /// Numbers that must be the same: NPWP16 and NIK of a person, NPWP16 and old number of an entity, NPWP16 and NITKU.
 fn matches(
-    case: &Case<'_>,
+    case: &Content<'_>,
     old: Option<&Npwp15>,
     new: Option<&Npwp16>,
     entity: Option<&Npwp15>,
@@ -74,8 +74,8 @@ fn matches(
     if let (Some(entity), Some(old)) = (entity, old) {
         expect(entity == old, FieldKey::NpwpNumber);
     }
-    if let (Some(new), Some(nitku)) = (new, case.draft.nitku()) {
-        match Nitku::parse(&nitku) {
+    if let (Some(new), Some(nitku)) = (new, case.nitku.as_deref()) {
+        match Nitku::parse(nitku) {
             Ok(nitku) => expect(nitku.npwp16 == *new, FieldKey::Npwp16),
             // A number of this length that is not 22 digits was misread; that says nothing about the others.
             Err(_) => return Some(Check::new(CheckCode::Npwp16Matches, Outcome::NotRun)),

@@ -50,6 +50,16 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(b.breaker_failures >= 1, "buli2.breaker_failures must be at least 1");
     need(b.desk_after_s >= 1, "buli2.desk_after_s must be at least 1");
     need(config.audit.checkpoint_interval_s >= 1, "audit.checkpoint_interval_s must be at least 1");
+    let d = &config.desk;
+    need((10..=3600).contains(&d.lease_s), "desk.lease_s must lie between 10 and 3600");
+    need(d.undo_s <= 600, "desk.undo_s must be at most 600");
+    need((0.0..=1.0).contains(&d.second_look_share), "desk.second_look_share must lie between 0 and 1");
+    need(d.soon_s <= d.late_s, "desk.soon_s must not be more than desk.late_s");
+    need(
+        (60..=86_400).contains(&d.session_idle_s) && d.session_idle_s <= d.session_s,
+        "desk.session_idle_s must lie between 60 and 86400, and not above desk.session_s",
+    );
+    need(d.session_s <= 7 * 86_400, "desk.session_s must be at most a week (604800)");
     // What S3 allows for a presigned link.
     let week = 7 * 24 * 3600;
     for (name, seconds) in [

@@ -19,6 +19,7 @@ pub struct Service {
     pub gpu: Gpu,
     pub workflow: Workflow,
     pub auth: Auth,
+    pub desk: Desk,
     pub buli2: Buli2,
     pub audit: Audit,
     pub temporal: Temporal,
@@ -210,6 +211,18 @@ pub struct Auth {
     #[serde(deserialize_with = "optional")]
     pub stack_publishable_client_key: Option<String>,
     pub stack_api_url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Desk {
+    pub lease_s: u64,
+    pub undo_s: u64,
+    pub second_look_share: f64,
+    pub soon_s: u64,
+    pub late_s: u64,
+    pub session_idle_s: u64,
+    pub session_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -111,6 +111,8 @@ fn is_costly(method: &Method, route: &str) -> bool {
         "/auth/login",
         "/auth/verify",
         "/auth/first-admin",
+        "/console/login",
+        "/console/code",
         "/documents/upload",
         "/documents/{id}/process",
         "/verification/{id}/escalate",

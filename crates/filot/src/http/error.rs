@@ -177,9 +177,16 @@ pub struct Problem {
     request_id: String,
 }
 
+/// Marks an answer that has its own body whatever its status: the pages for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsIs;
+
 /// Gives an error its body. Other answers pass.
 pub(super) fn finish(response: Response<Body>, request_id: &str) -> Response<Body> {
     let status = response.status();
+    if response.extensions().get::<AsIs>().is_some() {
+        return response;
+    }
     let error = match response.extensions().get::<ApiError>() {
         Some(error) => error.clone(),
         // Those that the framework makes have a plain text or nothing.

@@ -191,6 +191,15 @@ pub(crate) mod reviews {
         pub created_at: DateTimeUtc,
         pub updated_at: DateTimeUtc,
         pub decided_at: Option<DateTimeUtc>,
+        /// The officer who has it before them, until `claimed_until`.
+        pub claimed_by: Option<Uuid>,
+        pub claimed_until: Option<DateTimeUtc>,
+        /// Whose turn it is; see [`crate::store::Stage`].
+        pub stage: String,
+        /// Codes of the checks that brought it here, each with a blank on both sides, so that one can be searched for.
+        pub reasons: Option<String>,
+        /// Code of the reason of the decision.
+        pub reason: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -344,6 +353,101 @@ pub(crate) mod idempotency {
         pub locked_until: Option<DateTimeUtc>,
         pub created_at: DateTimeUtc,
         pub expires_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod rulings {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "rulings")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub review_id: Uuid,
+        pub stage: String,
+        pub ruling: String,
+        pub reason: String,
+        pub note: Option<String>,
+        pub reviewer: Uuid,
+        /// Whether somebody else looks at it, too, without being told.
+        pub second_look: bool,
+        pub noted_at: DateTimeUtc,
+        pub effective_at: DateTimeUtc,
+        pub carried_out_at: Option<DateTimeUtc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod corrections {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "corrections")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub review_id: Uuid,
+        pub field: String,
+        /// Personal data, like the next.
+        pub old_value: Option<String>,
+        pub new_value: String,
+        pub reviewer: Uuid,
+        pub at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod console_sessions {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "console_sessions")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// SHA-256 of the cookie; the cookie itself is stored nowhere.
+        pub token_hash: String,
+        pub user_id: Uuid,
+        pub created_at: DateTimeUtc,
+        pub last_seen_at: DateTimeUtc,
+        pub expires_at: DateTimeUtc,
+        pub ended_at: Option<DateTimeUtc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod second_factors {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "second_factors")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: Uuid,
+        /// Sealed.
+        pub secret: Vec<u8>,
+        pub confirmed_at: Option<DateTimeUtc>,
+        /// The time step of the last code that was accepted: none up to it is accepted again.
+        pub last_step: i64,
+        pub created_at: DateTimeUtc,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -42,22 +42,22 @@ pub struct Summary {
 impl Summary {
     /// Where the list goes on after this entry.
     pub fn cursor(&self) -> Cursor {
-        Cursor { created_at: self.created_at, id: self.id }
+        Cursor { created_at: self.created_at, id: self.id.0 }
     }
 }
 
 /// A place in a list. Its text form is opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    created_at: Timestamp,
-    id: DocumentId,
+    pub(super) created_at: Timestamp,
+    pub(super) id: Uuid,
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.created_at.as_millisecond().to_be_bytes());
-        bytes[8..].copy_from_slice(self.id.0.as_bytes());
+        bytes[8..].copy_from_slice(self.id.as_bytes());
         f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -74,7 +74,7 @@ impl FromStr for Cursor {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let (time, id) = bytes.split_first_chunk::<8>().ok_or(InvalidCursor)?;
         let created_at = Timestamp::from_millisecond(i64::from_be_bytes(*time)).map_err(|_| InvalidCursor)?;
-        Ok(Self { created_at, id: DocumentId(Uuid::from_slice(id).map_err(|_| InvalidCursor)?) })
+        Ok(Self { created_at, id: Uuid::from_slice(id).map_err(|_| InvalidCursor)? })
     }
 }
 
@@ -118,7 +118,7 @@ impl Store {
         }
         if let Some(Cursor { created_at, id }) = after {
             let at = to_utc(created_at);
-            query = query.filter(C::CreatedAt.lt(at).or(C::CreatedAt.eq(at).and(C::Id.lt(id.0))));
+            query = query.filter(C::CreatedAt.lt(at).or(C::CreatedAt.eq(at).and(C::Id.lt(id))));
         }
         let rows = query
             .order_by_desc(C::CreatedAt)
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text_form_and_nothing_else_is_one() {
         let cursor =
-            Cursor { created_at: "2026-11-23T02:00:00.123Z".parse().unwrap(), id: DocumentId::new() };
+            Cursor { created_at: "2026-11-23T02:00:00.123Z".parse().unwrap(), id: DocumentId::new().0 };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), "%%%"] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");

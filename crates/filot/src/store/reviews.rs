@@ -52,6 +52,14 @@ pub struct Review {
     pub created_at: jiff::Timestamp,
     pub updated_at: jiff::Timestamp,
     pub decided_at: Option<jiff::Timestamp>,
+    /// Whose turn it is at the desk.
+    pub stage: super::Stage,
+    /// The officer who has it before them, and until when unless they give a sign.
+    pub claimed: Option<(UserId, jiff::Timestamp)>,
+    /// Codes of the checks that brought it here, or of the failure.
+    pub reasons: Vec<String>,
+    /// The reason of the decision, if it was made at the desk.
+    pub reason: Option<String>,
 }
 
 /// A person's decision.
@@ -140,6 +148,10 @@ impl Store {
     ) -> Result<(reviews::Model, documents::Model)> {
         let review =
             reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?.ok_or(Error::NotFound)?;
+        // Whoever is at the desk with it has been quicker, also while their ruling can still be undone.
+        if self.has_rulings(tx, review.id).await? {
+            return Err(Error::Conflict);
+        }
         let seen = verdict.expected_version.is_none_or(|v| natural(review.version).is_ok_and(|own| own == v));
         if !seen || review.status != ReviewStatus::Pending.as_str() {
             return Err(Error::Conflict);
@@ -185,6 +197,8 @@ impl Store {
             generation: Set(document.generation),
             status: Set(ReviewStatus::Pending.as_str().to_owned()),
             route: Set(self.route.as_str().to_owned()),
+            stage: Set(super::Stage::First.as_str().to_owned()),
+            reasons: Set(Some(super::desk::reasons_of(document))),
             version: Set(1),
             created_at: Set(now),
             updated_at: Set(now),
@@ -215,6 +229,10 @@ impl TryFrom<reviews::Model> for Review {
             created_at: from_utc(row.created_at),
             updated_at: from_utc(row.updated_at),
             decided_at: row.decided_at.map(from_utc),
+            stage: row.stage.parse()?,
+            claimed: row.claimed_by.map(UserId).zip(row.claimed_until.map(from_utc)),
+            reasons: row.reasons.map(|codes| super::desk::split_reasons(&codes)).unwrap_or_default(),
+            reason: row.reason,
         })
     }
 }

@@ -85,6 +85,9 @@ async fn round(app: &App) {
     }
     crate::failpoint::hit("upkeep.after_reap");
     dispatch_unattended(app).await;
+    if let Err(error) = crate::desk::settle(app).await {
+        warn!(%error, "decisions of the desk not carried out");
+    }
     crate::failpoint::hit("upkeep.before_effects");
     erase_files(app).await;
 }

@@ -2,9 +2,12 @@
 
 pub(crate) mod app;
 pub(crate) mod backends;
+pub(crate) mod browser;
 pub(crate) mod buli2;
 pub(crate) mod cards;
 pub(crate) mod child;
+pub(crate) mod desk;
+pub(crate) mod desk_server;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod serve;

@@ -1,0 +1,168 @@
+//! The review desk's pages at `/console`: forms and links that work without a script, and a script that makes them
+//! quick. Everything a page needs comes from this binary.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tracing::warn;
+
+use crate::app::App;
+use crate::auth::Auth;
+use crate::config::service::Environment;
+use crate::desk;
+use crate::document::UserId;
+use crate::http::error::AsIs;
+
+mod assets;
+mod failure;
+mod form;
+mod language;
+mod page;
+mod picture;
+mod queue;
+mod review;
+mod session;
+mod sign_in;
+mod totp;
+mod viewer;
+mod words;
+
+use failure::Failure;
+use language::Language;
+
+/// Nothing but what this server sends; pictures also as data for nothing, as there are none.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Longest body of a form, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;
+/// Sign-ins with one e-mail, and codes of one officer: so many at once, and one more each time this has passed.
+const PASSWORDS: (NonZeroU32, Duration) = (NonZeroU32::MIN.saturating_add(9), Duration::from_secs(10));
+const CODES: (NonZeroU32, Duration) = (NonZeroU32::MIN.saturating_add(4), Duration::from_secs(30));
+
+/// What the pages work with. A clone is the same.
+#[derive(Clone)]
+pub struct Console(Arc<Parts>);
+
+/// Its parts.
+pub struct Parts {
+    pub app: App,
+    auth: Arc<Auth>,
+    assets: assets::Assets,
+    passwords: DefaultKeyedRateLimiter<String>,
+    codes: DefaultKeyedRateLimiter<UserId>,
+}
+
+impl Deref for Console {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Console {
+    /// The desk of `app`.
+    pub fn new(app: App, auth: Arc<Auth>) -> Self {
+        Self(Arc::new(Parts {
+            app,
+            auth,
+            assets: assets::Assets::new(),
+            passwords: limiter(PASSWORDS),
+            codes: limiter(CODES),
+        }))
+    }
+
+    /// Its routes, complete.
+    pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        Router::new()
+            .route("/console", get(queue::show))
+            .route("/console/login", get(sign_in::show).post(sign_in::password))
+            .route("/console/code", post(sign_in::code))
+            .route("/console/logout", post(sign_in::leave))
+            .route("/console/language", post(language::choose))
+            .route("/console/help", get(page::help))
+            .route("/console/next", post(review::next))
+            .route("/console/undo/{id}", post(review::undo))
+            .route("/console/reviews/{id}", get(review::show))
+            .route("/console/reviews/{id}/claim", post(review::claim))
+            .route("/console/reviews/{id}/heartbeat", post(review::heartbeat))
+            .route("/console/reviews/{id}/release", post(review::release))
+            .route("/console/reviews/{id}/fields/{field}", post(review::correct))
+            .route("/console/reviews/{id}/decision", post(review::decide))
+            .route("/console/reviews/{id}/original.jpg", get(picture::original))
+            .route("/console/reviews/{id}/straightened.jpg", get(picture::straightened))
+            .layer(middleware::from_fn_with_state(self.clone(), dress))
+            .route("/console/assets/{name}", get(assets::file))
+            .layer(DefaultBodyLimit::max(FORM_LIMIT))
+            .with_state(self)
+    }
+
+    /// Whether cookies can be `Secure`, which they are everywhere but on a developer's own machine.
+    fn is_secure(&self) -> bool {
+        let service = &self.app.config.service;
+        service.server.environment != Environment::Development || service.public_url().starts_with("https://")
+    }
+
+    /// Carries out what is due, so that pages show it. What fails is tried again by the upkeep.
+    async fn settle(&self) {
+        if let Err(error) = desk::settle(&self.app).await {
+            warn!(%error, "decisions of the desk not carried out");
+        }
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.app.config.service.desk.lease_s)
+    }
+}
+
+fn limiter<K: std::hash::Hash + Eq + Clone>(
+    (burst, each): (NonZeroU32, Duration),
+) -> DefaultKeyedRateLimiter<K> {
+    // The period is a constant above zero.
+    let quota = Quota::with_period(each).unwrap_or_else(|| Quota::per_minute(burst)).allow_burst(burst);
+    RateLimiter::keyed(quota)
+}
+
+/// Gives failures their page and every answer its headers.
+async fn dress(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let language = Language::of(request.headers());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let mut response = next.run(request).await;
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        if matches!(failure, Failure::Forged) {
+            warn!(peer = peer.map(|ip| ip.to_string()), "a form of the console without its token");
+        }
+        response = failure.page(&console, language);
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    // Without it browsers would send no origin with forms.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    headers.append(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
+    response.extensions_mut().insert(AsIs);
+    response
+}
+
+/// The fields of a query or a form; of several with one name the last counts.
+type Fields = HashMap<String, String>;
+
+fn fields(encoded: &[u8]) -> Fields {
+    url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+fn see_other(path: &str) -> Response {
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/console"));
+    (axum::http::StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}

@@ -1,0 +1,106 @@
+//! Pictures of documents for the officer who has them: made anew from the file, never the file itself, and never kept.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use filot_ocr::image::{Format, Photo};
+use filot_ocr::straightened;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{FilterType, resize};
+use image::{ExtendedColorType, RgbImage};
+
+use super::Console;
+use super::failure::{Failure, Result};
+use super::session::Signed;
+use super::viewer::STRAIGHTENED_WIDTH;
+use crate::app::App;
+use crate::desk::Place;
+use crate::document::ReviewId;
+use crate::reader::Reader;
+use crate::store::{Actor, AuditEntry, ReviewStatus};
+
+/// Longest side of the photo as it is shown, and the quality it is packed with: what keeps a page light.
+const LONGEST: u32 = 1280;
+const QUALITY: u8 = 72;
+
+pub(super) async fn original(
+    State(console): State<Console>,
+    who: Signed,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    show(&console, &who, &id, false).await
+}
+
+pub(super) async fn straightened(
+    State(console): State<Console>,
+    who: Signed,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    show(&console, &who, &id, true).await
+}
+
+async fn show(console: &Console, who: &Signed, id: &str, straight: bool) -> Result<Response> {
+    let id: ReviewId = id.parse().map_err(|_| Failure::NotFound)?;
+    let app = &console.app;
+    let review = app.store.review(id).await?;
+    let held = review.claimed.is_some_and(|(by, _)| by == who.officer().id);
+    if !held || review.status != ReviewStatus::Pending {
+        return Err(Failure::NotFound);
+    }
+    let document = app.store.document(review.document_id).await?;
+    let place = document.result.as_ref().and_then(|json| serde_json::from_str::<Place>(json.get()).ok());
+    if straight && place.is_none() {
+        return Err(Failure::NotFound);
+    }
+    let action = if straight { "review.view_straightened" } else { "review.view_photo" };
+    let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", document.id));
+    let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
+    app.store.audit(entry).await?;
+    let bytes = app.blobs.get(&document.blob_key).await?;
+    let place = place.filter(|_| straight);
+    let jpeg = draw(app, bytes, place).await.ok_or(Failure::NoPicture)?;
+    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+}
+
+/// Decodes and packs, off the async threads and a few at a time.
+async fn draw(app: &App, bytes: Bytes, place: Option<Place>) -> Option<Vec<u8>> {
+    let turn = Arc::clone(&app.decoders).acquire_owned().await.ok()?;
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let limits = &app.config.limits;
+        let photo = match Format::of(&bytes).ok()? {
+            Format::Pdf => Reader::pdf_renderer(&app.config).first_page(&bytes, limits).ok()?,
+            Format::Jpeg | Format::Png | Format::WebP => Photo::decode(&bytes, limits).ok()?,
+        };
+        let picture = match place {
+            Some(place) => straightened::straightened(&photo, &place.frame, STRAIGHTENED_WIDTH)?,
+            None => reduced(photo.pixels),
+        };
+        packed(&picture)
+    })
+    .await
+    .ok()
+    .flatten()
+}
+
+fn reduced(picture: RgbImage) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let longest = width.max(height);
+    if longest <= LONGEST {
+        return picture;
+    }
+    let side = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longest)).max(1) as u32;
+    resize(&picture, side(width), side(height), FilterType::Triangle)
+}
+
+fn packed(picture: &RgbImage) -> Option<Vec<u8>> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .ok()?;
+    Some(jpeg)
+}

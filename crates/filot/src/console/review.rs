@@ -1,0 +1,439 @@
+//! One review: look, correct, decide, undo.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use filot_cards::checks::{Check, Outcome};
+use filot_cards::field::{Field, FieldKey};
+use uuid::Uuid;
+
+use super::failure::{Failure, Result};
+use super::form::Form;
+use super::language::Language;
+use super::page::{Page, html};
+use super::queue::filter;
+use super::session::Signed;
+use super::viewer::{self, Look, Picture, Pictures, Region, Shown};
+use super::{Console, Fields, see_other};
+use crate::desk::{self, Case, Reason};
+use crate::document::ReviewId;
+use crate::store::{Actor, AuditEntry, Claim, Noted, ReviewStatus, Ruling, Undone};
+
+#[derive(Template)]
+#[template(path = "review.html")]
+struct Review {
+    page: Page,
+    id: String,
+    short: String,
+    version: u32,
+    card_type: &'static str,
+    age: String,
+    score: Option<u8>,
+    corrected_score: Option<u8>,
+    failure: Option<String>,
+    findings: Vec<&'static str>,
+    fields: Vec<FieldView>,
+    opinions: Vec<String>,
+    decisions: Vec<DecisionView>,
+    viewer: ViewerView,
+}
+
+struct ViewerView {
+    original: PictureView,
+    straightened: Option<PictureView>,
+    is_original: bool,
+    href: String,
+    width: f32,
+    height: f32,
+    shown: Shown,
+    contrast: bool,
+    reveal: bool,
+    // Where the tools lead without a script.
+    to_original: String,
+    to_straightened: String,
+    to_left: String,
+    to_right: String,
+    to_contrast: String,
+    to_whole: String,
+    to_reveal: String,
+}
+
+struct PictureView {
+    href: String,
+    width: f32,
+    height: f32,
+}
+
+struct FieldView {
+    key: &'static str,
+    label: &'static str,
+    value: String,
+    /// Percent.
+    confidence: Option<u8>,
+    /// What was read, where it differs from the value.
+    original: Option<String>,
+    /// What stood there before the officer's correction.
+    before: Option<String>,
+    confirmed: bool,
+    missing: bool,
+    findings: Vec<&'static str>,
+    /// `failed`, `weak` or `sure`.
+    class: &'static str,
+    /// The places in both pictures, for the script.
+    original_place: String,
+    straightened_place: String,
+    crop: Option<Crop>,
+    to_zoom: String,
+}
+
+struct Crop {
+    view_box: String,
+    href: String,
+    width: f32,
+    height: f32,
+}
+
+struct DecisionView {
+    ruling: &'static str,
+    key: &'static str,
+    text: &'static str,
+    reasons: Vec<ReasonView>,
+}
+
+struct ReasonView {
+    code: &'static str,
+    text: &'static str,
+}
+
+fn parse(id: &str) -> Result<ReviewId> {
+    id.parse().map_err(|_| Failure::NotFound)
+}
+
+pub(super) async fn show(
+    State(console): State<Console>,
+    who: Signed,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    console.settle().await;
+    let id = parse(&id)?;
+    let review = console.app.store.review(id).await?;
+    let mine = review.claimed.is_some_and(|(by, _)| by == who.officer().id);
+    if review.status != ReviewStatus::Pending || !mine {
+        return not_held(&console, &who, id).await;
+    }
+    let case = desk::look(&console.app, who.officer(), id).await?;
+    let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", case.document.id));
+    let action = "review.view";
+    let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
+    console.app.store.audit(entry).await?;
+    let page = Page::of(&console, &who, format!("/console/reviews/{id}")).await?;
+    let opinions = opinions(&console, &who, &case).await?;
+    Ok(html(StatusCode::OK, &view(&console, &who, page, case, opinions)))
+}
+
+/// Why the officer cannot see it, and what they can do about it.
+async fn not_held(console: &Console, who: &Signed, id: ReviewId) -> Result<Response> {
+    #[derive(Template)]
+    #[template(path = "unclaimed.html")]
+    struct Unclaimed {
+        page: Page,
+        id: String,
+        text: String,
+        can_take: bool,
+    }
+    let review = console.app.store.review(id).await?;
+    let w = who.language.words();
+    let now = console.app.clock.now();
+    let holder = review.claimed.filter(|(by, until)| *until > now && *by != who.officer().id);
+    let (text, can_take) = match (&review.reviewer, holder) {
+        (Some(by), _) if review.status != ReviewStatus::Pending => {
+            (who.language.lost_to(&desk::name_of(&console.app, by).await?), false)
+        }
+        (_, Some((by, _))) => (who.language.lost_to(&console.app.store.display_name(by).await?), false),
+        _ => (w.not_held.to_owned(), true),
+    };
+    let page = Page::of(console, who, format!("/console/reviews/{id}")).await?;
+    Ok(html(StatusCode::OK, &Unclaimed { page, id: id.to_string(), text, can_take }))
+}
+
+/// What the two officers said, in words, for the admin between them.
+async fn opinions(console: &Console, who: &Signed, case: &Case) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for ruling in &case.rulings {
+        let name = console.app.store.display_name(ruling.reviewer).await?;
+        let reason = who.language.sentence(ruling.reason.officer());
+        let note = ruling.note.as_ref().map(|note| format!(" “{note}”")).unwrap_or_default();
+        out.push(format!("{name}: {} ({reason}).{note}", who.language.ruling(ruling.ruling)));
+    }
+    Ok(out)
+}
+
+fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: Vec<String>) -> Review {
+    let language = who.language;
+    let look = Look::of(&who.query);
+    page.reveal = look.reveal;
+    let id = case.review.id.to_string();
+    let pictures = Pictures::of(case.place.as_ref());
+    let checks = match (&case.corrected, &case.recorded) {
+        (Some(assessment), _) => assessment.checks.clone(),
+        (None, Some(recorded)) => recorded.with_sentences(),
+        (None, None) => Vec::new(),
+    };
+    let wanting = |check: &&Check| check.outcome != Outcome::Pass;
+    let general = |check: &&Check| check.fields.is_empty();
+    let findings =
+        checks.iter().filter(wanting).filter(general).map(|check| language.sentence(check.officer));
+    let mut fields: Vec<FieldView> = case
+        .recorded
+        .as_ref()
+        .map(desk::fields_of)
+        .unwrap_or_default()
+        .iter()
+        .map(|key| field(language, *key, &case, &checks, &pictures, &id, &look))
+        .collect();
+    // What needs a look comes first; otherwise the card's own order.
+    let rank = |field: &FieldView| match field.class {
+        "failed" => 0,
+        "weak" => 1,
+        _ => 2,
+    };
+    fields
+        .sort_by_key(|field| (rank(field), if rank(field) == 2 { 0 } else { field.confidence.unwrap_or(0) }));
+    let age = console.app.clock.now().duration_since(case.review.created_at).as_secs();
+    let document = case.document.id.to_string();
+    Review {
+        short: document[document.len() - 8..].to_owned(),
+        version: case.review.version,
+        card_type: case.document.card_type.as_str(),
+        age: language.span(age),
+        score: case.document.score,
+        corrected_score: case.corrected.as_ref().map(|assessment| assessment.score),
+        failure: case.document.failure_code.as_deref().map(|code| language.chip(code).into_owned()),
+        findings: findings.collect(),
+        fields,
+        opinions,
+        decisions: decisions(language),
+        viewer: viewer_view(&case, &pictures, &look, &id),
+        id,
+        page,
+    }
+}
+
+fn href(id: &str, picture: &Picture) -> String {
+    format!("/console/reviews/{id}/{}.jpg", picture.name)
+}
+
+fn field(
+    language: Language,
+    key: FieldKey,
+    case: &Case,
+    checks: &[Check],
+    pictures: &Pictures,
+    id: &str,
+    look: &Look,
+) -> FieldView {
+    let recorded = case.recorded.as_ref().and_then(|recorded| recorded.fields.get(&key));
+    let present: Option<&Field> = match &case.corrected {
+        Some(assessment) => assessment.fields.get(&key),
+        None => recorded,
+    };
+    let correction = case.corrections.iter().rev().find(|correction| correction.field == key);
+    let read = recorded.map(|field| field.value.clone());
+    let changed = correction.is_some_and(|correction| read.as_deref().unwrap_or_default() != correction.new);
+    let findings: Vec<&'static str> = checks
+        .iter()
+        .filter(|check| check.outcome != Outcome::Pass && check.fields.contains(&key))
+        .map(|check| language.sentence(check.officer))
+        .collect();
+    let confidence = present.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
+    let class = match confidence {
+        _ if !findings.is_empty() => "failed",
+        Some(percent) if percent < 80 => "weak",
+        _ => "sure",
+    };
+    let (original, straightened) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
+    let text = |region: &Option<Region>| region.map(|region| region.text()).unwrap_or_default();
+    // A straightened crop is easier to read, where there is one.
+    let crop = straightened.zip(pictures.straightened.as_ref()).or(original.map(|o| (o, &pictures.original)));
+    FieldView {
+        key: key.as_str(),
+        label: language.field(key),
+        value: present.map(|field| field.value.clone()).unwrap_or_default(),
+        confidence,
+        original: present.filter(|field| field.original != field.value).map(|field| field.original.clone()),
+        before: changed.then(|| read.unwrap_or_default()),
+        confirmed: correction.is_some() && !changed,
+        missing: present.is_none(),
+        findings,
+        class,
+        original_place: text(&original),
+        straightened_place: text(&straightened),
+        crop: crop.map(|(region, picture)| Crop {
+            view_box: viewer::crop(region),
+            href: href(id, picture),
+            width: picture.width,
+            height: picture.height,
+        }),
+        to_zoom: Look { field: Some(key.as_str().to_owned()), ..look.clone() }.query(),
+    }
+}
+
+fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> ViewerView {
+    let is_original = look.original || pictures.straightened.is_none();
+    let picture = pictures.straightened.as_ref().filter(|_| !is_original).unwrap_or(&pictures.original);
+    let zoomed = look.field.as_deref().and_then(FieldKey::from_name);
+    let zoomed = zoomed.and_then(|key| case.recorded.as_ref()?.fields.get(&key));
+    let region = zoomed.and_then(|field| {
+        let (original, straightened) = pictures.places(&field.quad);
+        if is_original { original } else { straightened }
+    });
+    let with = |change: &dyn Fn(&mut Look)| {
+        let mut look = look.clone();
+        change(&mut look);
+        look.query()
+    };
+    let seen = |picture: &Picture| PictureView {
+        href: href(id, picture),
+        width: picture.width,
+        height: picture.height,
+    };
+    ViewerView {
+        original: seen(&pictures.original),
+        straightened: pictures.straightened.as_ref().map(seen),
+        is_original,
+        href: href(id, picture),
+        width: picture.width,
+        height: picture.height,
+        shown: viewer::shown(picture, region, look.turn),
+        contrast: look.contrast,
+        reveal: look.reveal,
+        to_original: with(&|look| look.original = true),
+        to_straightened: with(&|look| look.original = false),
+        to_left: with(&|look| look.turn = (look.turn + 270) % 360),
+        to_right: with(&|look| look.turn = (look.turn + 90) % 360),
+        to_contrast: with(&|look| look.contrast = !look.contrast),
+        to_whole: with(&|look| look.field = None),
+        to_reveal: with(&|look| look.reveal = !look.reveal),
+    }
+}
+
+fn decisions(language: Language) -> Vec<DecisionView> {
+    let reasons = |ruling| {
+        Reason::of(ruling)
+            .map(|reason| ReasonView { code: reason.as_str(), text: language.sentence(reason.officer()) })
+            .collect()
+    };
+    [(Ruling::Approve, "A"), (Ruling::Reject, "R"), (Ruling::Retake, "T")]
+        .map(|(ruling, key)| DecisionView {
+            ruling: ruling.as_str(),
+            key,
+            text: language.ruling(ruling),
+            reasons: reasons(ruling),
+        })
+        .into()
+}
+
+pub(super) async fn claim(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response> {
+    console.settle().await;
+    let id = parse(&id)?;
+    match console.app.store.claim_review(id, form.who.officer(), console.lease()).await? {
+        Claim::Held(_) => Ok(see_other(&format!("/console/reviews/{id}"))),
+        Claim::Taken { by, .. } => Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
+        Claim::Decided { by } => Err(Failure::Lost { to: desk::name_of(&console.app, &by).await? }),
+        Claim::NotYours => Err(Failure::NotYours),
+    }
+}
+
+/// The page is still open before the officer.
+pub(super) async fn heartbeat(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response> {
+    let id = parse(&id)?;
+    let held = console.app.store.extend_claim(id, form.who.officer(), console.lease()).await?;
+    // The script does nothing with either; the second is for whoever watches.
+    Ok(if held { StatusCode::NO_CONTENT } else { StatusCode::CONFLICT }.into_response())
+}
+
+pub(super) async fn release(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response> {
+    console.app.store.release_claim(parse(&id)?, form.who.officer()).await?;
+    Ok(see_other("/console"))
+}
+
+pub(super) async fn correct(
+    State(console): State<Console>,
+    Path((id, field)): Path<(String, String)>,
+    form: Form,
+) -> Result<Response> {
+    let id = parse(&id)?;
+    let field = FieldKey::from_name(&field).ok_or(Failure::NotFound)?;
+    let version = form.need("version")?;
+    desk::correct(&console.app, form.who.officer(), id, version, field, form.get("value")).await?;
+    // To correct is a sign of life, too.
+    console.app.store.extend_claim(id, form.who.officer(), console.lease()).await?;
+    let look = Look::of(&form.look());
+    Ok(see_other(&format!("/console/reviews/{id}{}#field-{field}", look.query())))
+}
+
+pub(super) async fn decide(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response> {
+    let id = parse(&id)?;
+    let (ruling, reason, version): (Ruling, Reason, u32) =
+        (form.need("ruling")?, form.need("reason")?, form.need("version")?);
+    let note = Some(form.get("note").to_owned());
+    let officer = form.who.officer();
+    match desk::decide(&console.app, officer, id, version, ruling, reason, note).await? {
+        Noted::Noted(_) | Noted::Already(_) => {}
+        Noted::Lost { to } => return Err(Failure::Lost { to: desk::name_of(&console.app, &to).await? }),
+        Noted::Taken { by } => return Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
+        Noted::Changed => return Err(Failure::Changed),
+    }
+    go_on(&console, &form, Some(id)).await
+}
+
+pub(super) async fn next(State(console): State<Console>, form: Form) -> Result<Response> {
+    console.settle().await;
+    let skip = form.get("skip").parse().ok();
+    if let Some(id) = skip {
+        console.app.store.release_claim(id, form.who.officer()).await?;
+    }
+    go_on(&console, &form, skip).await
+}
+
+/// To the next review, or to the queue where there is none.
+async fn go_on(console: &Console, form: &Form, skip: Option<ReviewId>) -> Result<Response> {
+    let filter = filter(console, &form.look());
+    let next = desk::take_next(&console.app, form.who.officer(), &filter, skip).await?;
+    Ok(see_other(&next.map_or("/console".to_owned(), |id| format!("/console/reviews/{id}"))))
+}
+
+pub(super) async fn undo(
+    State(console): State<Console>,
+    Path(id): Path<Uuid>,
+    form: Form,
+) -> Result<Response> {
+    match console.app.store.undo_ruling(id, form.who.officer(), console.lease()).await? {
+        Undone::Open(review) => Ok(see_other(&format!("/console/reviews/{review}"))),
+        Undone::TooLate => Err(Failure::TooLate),
+    }
+}
+
+impl Form {
+    /// The query of the page that the form stood on.
+    fn look(&self) -> Fields {
+        super::fields(self.get("look").trim_start_matches('?').as_bytes())
+    }
+}

@@ -1,0 +1,291 @@
+//! What officers do with a review: look, take, correct, decide. The one place that knows when a second officer has to
+//! look, too; the rest is the store's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use filot_cards::assess::{Assessment, Recorded, canonical, reassess};
+use filot_cards::field::FieldKey;
+use filot_ocr::page::Frame;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::document::{Document, ReviewId, UserId};
+use crate::store::{
+    self, CarriedOut, Claim, Correction, DeskFilter, NewCorrection, NewRuling, Noted, Officer, Review,
+    Ruling, RulingRow, Stage,
+};
+
+mod reasons;
+
+pub use reasons::Reason;
+
+/// Longest value of a field and longest note, in characters.
+pub const MAX_VALUE: usize = 200;
+pub const MAX_NOTE: usize = 1000;
+/// Rulings carried out in one go.
+const BATCH: u64 = 100;
+/// Reviews tried until one is free.
+const TRIES: u64 = 20;
+
+/// Why an officer's wish was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Nothing was read on this document that could be corrected, or it has no such field.
+    #[error("this document has no such field")]
+    NoSuchField,
+    #[error("a value may have at most 200 characters and no control characters")]
+    Value,
+    #[error("a note may have at most 1000 characters")]
+    Note,
+    /// The reason does not go with the ruling.
+    #[error("choose one of the reasons listed for this decision")]
+    Reason,
+}
+
+/// Result of this module.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Where the card lies in the photo.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Place {
+    pub photo: Size,
+    pub frame: Frame,
+}
+
+/// Pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// A review with everything that its officer may see.
+#[derive(Debug)]
+pub struct Case {
+    pub review: Review,
+    pub document: Document,
+    /// What the reader said; `None` where it could not read the document.
+    pub recorded: Option<Recorded>,
+    /// The same with the corrections that this officer sees; `None` while there are none.
+    pub corrected: Option<Assessment>,
+    /// Oldest first. A second look starts from the reader's word; an admin sees both officers' corrections.
+    pub corrections: Vec<Correction>,
+    /// What the two officers said, for the admin who decides between them.
+    pub rulings: Vec<RulingRow>,
+    pub place: Option<Place>,
+}
+
+/// Loads a review as `officer` may see it.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn look(app: &App, officer: &Officer, id: ReviewId) -> Result<Case> {
+    let review = app.store.review(id).await?;
+    let document = app.store.document(review.document_id).await?;
+    let blind = review.stage != Stage::Admin;
+    let mut corrections = app.store.corrections_of(id).await?;
+    corrections.retain(|correction| !blind || correction.by == officer.id);
+    let rulings = if blind { Vec::new() } else { app.store.rulings_of(id).await? };
+    let recorded =
+        document.result.as_ref().and_then(|json| serde_json::from_str::<Recorded>(json.get()).ok());
+    let place = document.result.as_ref().and_then(|json| serde_json::from_str::<Place>(json.get()).ok());
+    let corrected = match &recorded {
+        Some(recorded) if !corrections.is_empty() => {
+            Some(judge(app, recorded.clone(), said(&corrections)).await?)
+        }
+        _ => None,
+    };
+    Ok(Case { review, document, recorded, corrected, corrections, rulings, place })
+}
+
+/// Records what the officer says that a field says, and gives the review's new version. The same value again confirms
+/// the reading; an empty one takes the field away.
+///
+/// # Errors
+/// `Conflict` when the review is not the officer's or has changed.
+pub async fn correct(
+    app: &App,
+    officer: &Officer,
+    id: ReviewId,
+    version: u32,
+    field: FieldKey,
+    value: &str,
+) -> Result<u32> {
+    let value = canonical(value);
+    if value.chars().count() > MAX_VALUE || value.chars().any(char::is_control) {
+        return Err(Error::Value);
+    }
+    let case = look(app, officer, id).await?;
+    let recorded = case.recorded.as_ref().filter(|recorded| fields_of(recorded).contains(&field));
+    let recorded = recorded.ok_or(Error::NoSuchField)?;
+    let fields = case.corrected.as_ref().map_or(&recorded.fields, |assessment| &assessment.fields);
+    let old = fields.get(&field).map(|field| field.value.clone());
+    let new = NewCorrection { field, old, new: value, expected_version: version };
+    Ok(app.store.correct(id, officer, new).await?)
+}
+
+/// The fields that the recorded kind of card has.
+pub fn fields_of(recorded: &Recorded) -> &'static [FieldKey] {
+    use filot_cards::kind::DocumentType;
+    match recorded.document_type {
+        DocumentType::Ktp => &FieldKey::KTP,
+        DocumentType::Npwp => &FieldKey::NPWP,
+        DocumentType::Other => &[],
+    }
+}
+
+/// Notes the officer's decision. It takes effect when it can no longer be undone.
+///
+/// # Errors
+/// `Reason` and `Note` for what does not fit; what became of a good one is in [`Noted`].
+pub async fn decide(
+    app: &App,
+    officer: &Officer,
+    id: ReviewId,
+    version: u32,
+    ruling: Ruling,
+    reason: Reason,
+    note: Option<String>,
+) -> Result<Noted> {
+    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
+    if note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
+        return Err(Error::Note);
+    }
+    if reason.ruling() != ruling {
+        return Err(Error::Reason);
+    }
+    let review = app.store.review(id).await?;
+    let document = app.store.document(review.document_id).await?;
+    let desk = &app.config.service.desk;
+    // An override of an automatic rejection needs two people, always; of other approvals, a share.
+    let overrides = document.decision.as_deref() == Some("auto_reject");
+    let second_look = ruling == Ruling::Approve && (overrides || sampled(desk.second_look_share));
+    let new = NewRuling {
+        ruling,
+        reason,
+        note,
+        expected_version: version,
+        undo: Duration::from_secs(desk.undo_s),
+        second_look,
+    };
+    Ok(app.store.note_ruling(id, officer, new).await?)
+}
+
+/// Takes the next free review of the queue for the officer; `skip` is the one they leave.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_next(
+    app: &App,
+    officer: &Officer,
+    filter: &DeskFilter,
+    skip: Option<ReviewId>,
+) -> Result<Option<ReviewId>> {
+    let filter = DeskFilter { possession: Some(store::Possession::Free), ..filter.clone() };
+    let lease = Duration::from_secs(app.config.service.desk.lease_s);
+    for waiting in app.store.waiting_reviews(officer, &filter, None, TRIES).await? {
+        if skip == Some(waiting.id) {
+            continue;
+        }
+        if let Claim::Held(review) = app.store.claim_review(waiting.id, officer, lease).await? {
+            return Ok(Some(review.id));
+        }
+    }
+    Ok(None)
+}
+
+/// Carries out the rulings whose time has come. Any process may, at any time: each happens once.
+///
+/// # Errors
+/// When the database does not answer; the rest comes again.
+pub async fn settle(app: &App) -> Result<usize> {
+    let due = app.store.due_rulings(BATCH).await?;
+    for ruling in &due {
+        let result = match ruling.ruling {
+            Ruling::Approve => corrected_result(app, ruling).await?,
+            Ruling::Reject | Ruling::Retake => None,
+        };
+        match app.store.carry_out(ruling.id, result).await {
+            Ok(CarriedOut::Decided(id)) => {
+                info!(document = %id, ruling = %ruling.ruling, reason = %ruling.reason, "decided at the desk");
+                if let Ok(document) = app.store.document(id).await {
+                    app.changes.announce(&document).await;
+                }
+            }
+            Ok(CarriedOut::Next(stage)) => info!(review = %ruling.review_id, %stage, "somebody else's turn"),
+            Ok(CarriedOut::Nothing) => {}
+            // One that cannot be carried out must not keep the others waiting.
+            Err(error) => warn!(review = %ruling.review_id, %error, "a ruling is not carried out yet"),
+        }
+    }
+    Ok(due.len())
+}
+
+/// The stored result with the corrections of everybody who looked at the review.
+async fn corrected_result(app: &App, ruling: &RulingRow) -> Result<Option<Box<RawValue>>> {
+    let mut corrections = app.store.corrections_of(ruling.review_id).await?;
+    // The word of whoever decides comes last.
+    corrections.sort_by_key(|correction| correction.by == ruling.reviewer);
+    let review = app.store.review(ruling.review_id).await?;
+    let document = app.store.document(review.document_id).await?;
+    let Some(stored) = document.result.filter(|_| !corrections.is_empty()) else { return Ok(None) };
+    let Ok(recorded) = serde_json::from_str::<Recorded>(stored.get()) else { return Ok(None) };
+    let assessment = judge(app, recorded, said(&corrections)).await?;
+    Ok(overlaid(&stored, &assessment))
+}
+
+/// The stored result with the assessment's parts in place of its own; what it holds besides stays.
+fn overlaid(stored: &RawValue, assessment: &Assessment) -> Option<Box<RawValue>> {
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(stored.get()).ok()?;
+    let serde_json::Value::Object(parts) = serde_json::to_value(assessment).ok()? else { return None };
+    object.extend(parts);
+    serde_json::value::to_raw_value(&object).ok()
+}
+
+/// The last word on each field.
+fn said(corrections: &[Correction]) -> BTreeMap<FieldKey, String> {
+    corrections.iter().map(|correction| (correction.field, correction.new.clone())).collect()
+}
+
+async fn judge(app: &App, recorded: Recorded, said: BTreeMap<FieldKey, String>) -> Result<Assessment> {
+    let (policy, today) = (app.config.policy, app.clock.today());
+    tokio::task::spawn_blocking(move || reassess(&recorded, &said, &policy, today))
+        .await
+        .map_err(|_| store::Error::Corrupt("result").into())
+}
+
+/// True for the given share of calls, unforeseeably.
+fn sampled(share: f64) -> bool {
+    let mut bytes = [0; 4];
+    // Without random bytes somebody looks, to be on the safe side.
+    aws_lc_rs::rand::fill(&mut bytes).is_err() || f64::from(u32::from_be_bytes(bytes)) < share * 2f64.powi(32)
+}
+
+/// The name that an actor, as the store spells it, goes by at the desk.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn name_of(app: &App, actor: &str) -> Result<String> {
+    let officer = actor.strip_prefix("officer:").and_then(|id| id.parse::<UserId>().ok());
+    match officer {
+        Some(id) => Ok(app.store.display_name(id).await?),
+        None => Ok(actor.strip_prefix("service:").unwrap_or(actor).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_nothing_and_of_everything_is_exact_and_others_are_about_right() {
+        assert!((0..1000).all(|_| !sampled(0.0) && sampled(1.0)));
+        let hits = (0..10_000).filter(|_| sampled(0.5)).count();
+        assert!((4_500..5_500).contains(&hits), "{hits}");
+    }
+}

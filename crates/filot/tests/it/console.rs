@@ -1,0 +1,330 @@
+//! The console as browsers speak to it: cookies, tokens, headers, who may see what, and races.
+
+use filot::document::ReviewId;
+use filot::store::{EventKind, Role};
+use jiff::SignedDuration;
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::{Client, Response, StatusCode, redirect};
+
+use crate::http::server::PASSWORD;
+use crate::support::cards::Script;
+use crate::support::desk_server::{Desk, Staff};
+
+/// A browser without a page: keeps its cookie.
+#[derive(Clone)]
+struct Visitor {
+    http: Client,
+    base: String,
+    cookie: String,
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    fn location(&self) -> &str {
+        self.headers.get(LOCATION).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The value of the first field of this name.
+    #[track_caller]
+    fn field(&self, name: &str) -> String {
+        let start = format!("name=\"{name}\" value=\"");
+        let rest = self.text.split(&start).nth(1).unwrap_or_else(|| panic!("no {name} in\n{}", self.text));
+        rest.split('"').next().unwrap().to_owned()
+    }
+}
+
+impl Visitor {
+    fn new(base: &str) -> Self {
+        let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
+        Self { http, base: base.to_owned(), cookie: String::new() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie);
+        Answer::of(request.header("accept-language", "en").send().await.unwrap()).await
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_from(path, fields, "same-origin").await
+    }
+
+    async fn post_from(&self, path: &str, fields: &[(&str, &str)], site: &str) -> Answer {
+        let body: String = url_encoded(fields);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .header(COOKIE, &self.cookie)
+            .header("accept-language", "en")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", site)
+            .body(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Signs in; the first time sets up codes.
+    async fn sign_in(desk: &Desk, staff: &mut Staff) -> Self {
+        let mut visitor = Self::new(&desk.base);
+        let asked = visitor.post("/console/login", &[("email", &staff.email), ("password", PASSWORD)]).await;
+        assert_eq!(asked.status, 200, "{}", asked.text);
+        if staff.secret.is_none() {
+            let secret = asked.text.split("class=\"secret\">").nth(1).unwrap();
+            staff.secret = Some(secret.split('<').next().unwrap().to_owned());
+        }
+        let ticket = asked.field("ticket");
+        let code = staff.code(&desk.clock);
+        let let_in = visitor.post("/console/code", &[("ticket", &ticket), ("code", &code)]).await;
+        assert_eq!((let_in.status, let_in.location()), (303, "/console"), "{}", let_in.text);
+        let cookie = let_in.headers[SET_COOKIE].to_str().unwrap();
+        visitor.cookie = cookie.split(';').next().unwrap().to_owned();
+        visitor
+    }
+}
+
+fn url_encoded(fields: &[(&str, &str)]) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let encode = |text: &str| {
+        text.chars()
+            .map(|c| {
+                if safe(c) {
+                    c.to_string()
+                } else {
+                    c.to_string().bytes().map(|b| format!("%{b:02X}")).collect()
+                }
+            })
+            .collect::<String>()
+    };
+    fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_takes_a_password_and_a_code_that_works_once() {
+    let desk = Desk::start().await;
+    let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
+    let visitor = Visitor::new(&desk.base);
+    assert_eq!(visitor.get("/console").await.location(), "/console/login");
+    let login = async |email: &str, password: &str| {
+        visitor.post("/console/login", &[("email", email), ("password", password)]).await
+    };
+    let wrong = login(&ani.email, "not the password").await;
+    let unknown = login("nobody@example.com", PASSWORD).await;
+    let customer = desk.staff("Cici Contoh", Role::User).await;
+    let not_staff = login(&customer.email, PASSWORD).await;
+    for refused in [&wrong, &unknown, &not_staff] {
+        assert_eq!(refused.status, 401);
+        assert!(refused.text.contains("do not fit"), "{}", refused.text);
+        assert!(refused.headers.get(SET_COOKIE).is_none());
+    }
+    let signed_in = Visitor::sign_in(&desk, &mut ani).await;
+    assert_eq!(signed_in.get("/console").await.status, 200);
+
+    // The same code again is refused; the next one is good, also where the clock is half a minute off.
+    let ticket = login(&ani.email, PASSWORD).await.field("ticket");
+    let again = visitor.post("/console/code", &[("ticket", &ticket), ("code", &ani.code(&desk.clock))]).await;
+    assert_eq!(again.status, 401, "{}", again.text);
+    assert!(!again.text.contains("class=\"secret\""), "whoever has codes is not shown the secret again");
+    desk.later();
+    let early = ani.code(&desk.clock);
+    desk.clock.advance(SignedDuration::from_secs(30));
+    let let_in = visitor.post("/console/code", &[("ticket", &ticket), ("code", &early)]).await;
+    assert_eq!(let_in.status, 303, "{}", let_in.text);
+    // Nobody gets further with a note that they made themselves, or that has grown old.
+    for forged in ["", "x", &ticket[1..]] {
+        let back = visitor.post("/console/code", &[("ticket", forged), ("code", "000000")]).await;
+        assert_eq!((back.status, back.location()), (303, "/console/login"));
+    }
+    desk.clock.advance(SignedDuration::from_secs(301));
+    let old = visitor.post("/console/code", &[("ticket", &ticket), ("code", &ani.code(&desk.clock))]).await;
+    assert_eq!((old.status, old.location()), (303, "/console/login"));
+
+    // Guessing ends soon.
+    let ticket = login(&ani.email, PASSWORD).await.field("ticket");
+    let mut refused = Vec::new();
+    for guess in 0..10 {
+        let code = format!("{guess:06}");
+        refused.push(visitor.post("/console/code", &[("ticket", &ticket), ("code", &code)]).await.status);
+    }
+    assert!(refused.ends_with(&[429, 429, 429]), "{refused:?}");
+    let mut refused = Vec::new();
+    for _ in 0..12 {
+        refused.push(login("nobody@example.com", "wrong password").await.status);
+    }
+    assert_eq!(refused.last(), Some(&429), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_idle_late_and_by_leaving() {
+    let desk = Desk::start().await;
+    let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    let open = async |visitor: &Visitor| visitor.get("/console").await.status == 200;
+    // Ten minutes at a time are no idleness, until twelve hours are over.
+    for _ in 0..71 {
+        desk.clock.advance(SignedDuration::from_secs(600));
+        assert!(open(&visitor).await);
+    }
+    desk.clock.advance(SignedDuration::from_secs(600));
+    assert!(!open(&visitor).await, "twelve hours are over");
+
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    // What the script asks for by itself does not keep it open.
+    desk.clock.advance(SignedDuration::from_secs(600));
+    let request = visitor.http.get(format!("{}/console", desk.base)).header(COOKIE, &visitor.cookie);
+    assert_eq!(request.header("hx-request", "true").send().await.unwrap().status(), StatusCode::OK);
+    desk.clock.advance(SignedDuration::from_secs(301));
+    assert!(!open(&visitor).await, "idle for fifteen minutes");
+
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    let token = visitor.get("/console").await.field("csrf");
+    let left = visitor.post("/console/logout", &[("csrf", &token)]).await;
+    assert!(left.headers[SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert!(!open(&visitor).await, "the cookie is worth nothing any longer");
+
+    desk.later();
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    let user = desk.it.app.store.user_by_email(&ani.email).await.unwrap().unwrap();
+    desk.it.app.store.set_role(user.id, Role::User, &filot::store::Actor::System).await.unwrap();
+    assert!(!open(&visitor).await, "no longer a reviewer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_and_answers_are_guarded() {
+    let desk = Desk::start().await;
+    let (_, id) = desk.it.review(1, Script::Review).await;
+    let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
+    let mut budi = desk.staff("Budi Contoh", Role::Reviewer).await;
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    let other = Visitor::sign_in(&desk, &mut budi).await;
+    let page = visitor.get("/console").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'self'") && policy.contains("style-src 'self'"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("data:"), "{policy}");
+    assert_eq!(page.headers["cache-control"], "private, no-store");
+    assert_eq!(page.headers["x-frame-options"], "DENY");
+    for bad in ["style=", "<style", "onclick", "http://", "https://", "javascript:"] {
+        assert!(!page.text.contains(bad), "{bad}");
+    }
+    let token = page.field("csrf");
+    let foreign = other.get("/console").await.field("csrf");
+    let claim = format!("/console/reviews/{id}/claim");
+    for forged in ["", "x", &foreign] {
+        assert_eq!(visitor.post(&claim, &[("csrf", forged)]).await.status, 403);
+    }
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(visitor.post_from(&claim, &[("csrf", &token)], site).await.status, 403);
+    }
+    let long = "a".repeat(20_000);
+    let too_long = visitor.post(&claim, &[("csrf", &token), ("x", &long)]).await;
+    assert_eq!(too_long.status, 422);
+    assert!(desk.it.app.store.review(id).await.unwrap().claimed.is_none());
+
+    // Nobody sees what they have not taken.
+    let review = format!("/console/reviews/{id}");
+    for path in ["original.jpg", "straightened.jpg"] {
+        assert_eq!(visitor.get(&format!("{review}/{path}")).await.status, 404);
+    }
+    assert!(!visitor.get(&review).await.text.contains("SITI"));
+    assert_eq!(visitor.post(&claim, &[("csrf", &token)]).await.location(), review);
+    let seen = visitor.get(&review).await;
+    assert!(seen.text.contains("SITI CONTOH"));
+    assert_eq!(visitor.get(&format!("{review}/original.jpg")).await.headers["content-type"], "image/jpeg");
+    let theirs = other.get(&review).await;
+    assert!(!theirs.text.contains("SITI") && theirs.text.contains("Ani Contoh"), "{}", theirs.text);
+    assert_eq!(other.get(&format!("{review}/original.jpg")).await.status, 404);
+    for (path, fields) in [
+        ("decision", vec![("ruling", "approve"), ("reason", "GLARE")]),
+        ("decision", vec![("ruling", "approve"), ("reason", "BECAUSE")]),
+        ("decision", vec![("ruling", "explode"), ("reason", "GLARE")]),
+        ("fields/npwp16", vec![("value", "1")]),
+    ] {
+        let version = seen.field("version");
+        let mut fields = fields;
+        fields.extend([("csrf", token.as_str()), ("version", version.as_str())]);
+        assert_eq!(visitor.post(&format!("{review}/{path}"), &fields).await.status, 422, "{path}");
+    }
+    let nobody = ReviewId::new();
+    assert_eq!(visitor.get(&format!("/console/reviews/{nobody}")).await.status, 404);
+    assert_eq!(visitor.get("/console/reviews/x").await.status, 404);
+    // Markup in values stays text.
+    let version = seen.field("version");
+    let saved = visitor
+        .post(
+            &format!("{review}/fields/name"),
+            &[("csrf", &token), ("version", &version), ("value", "\"><b>x</b>")],
+        )
+        .await;
+    assert_eq!(saved.status, 303);
+    assert!(!visitor.get(&review).await.text.to_lowercase().contains("<b>x"));
+}
+
+/// Two officers and their double clicks, each over its own connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_races_over_http_end_in_one_decision_each() {
+    let desk = Desk::start().await;
+    let mut staff =
+        [desk.staff("Ani Contoh", Role::Reviewer).await, desk.staff("Budi Contoh", Role::Reviewer).await];
+    let mut visitors = Vec::new();
+    for person in &mut staff {
+        let visitor = Visitor::sign_in(&desk, person).await;
+        let token = visitor.get("/console").await.field("csrf");
+        visitors.push((visitor, token));
+    }
+    let mut told = 0;
+    for number in 0..500 {
+        let (document, id) = desk.it.review(number, Script::Review).await;
+        let clicks = [0, 0, 1, 1].map(|who| {
+            let (visitor, token) = visitors[who].clone();
+            tokio::spawn(async move {
+                let review = format!("/console/reviews/{id}");
+                let taken = visitor.post(&format!("{review}/claim"), &[("csrf", &token)]).await;
+                if taken.status != 303 {
+                    return (who, taken);
+                }
+                let page = visitor.get(&review).await;
+                if !page.text.contains("name=\"version\"") {
+                    // Decided by the other click meanwhile.
+                    return (who, page);
+                }
+                let version = page.field("version");
+                let (ruling, reason) =
+                    if who == 0 { ("approve", "DATA_MATCHES") } else { ("reject", "NOT_A_CARD") };
+                let fields =
+                    [("csrf", token.as_str()), ("version", &version), ("ruling", ruling), ("reason", reason)];
+                (who, visitor.post(&format!("{review}/decision"), &fields).await)
+            })
+        });
+        let mut answers = Vec::new();
+        for click in clicks {
+            answers.push(click.await.unwrap());
+        }
+        let rulings = desk.it.app.store.rulings_of(id).await.unwrap();
+        assert_eq!(rulings.len(), 1);
+        let winner = usize::from(rulings[0].ruling.as_str() == "reject");
+        let loser = 1 - winner;
+        assert!(answers.iter().any(|(who, answer)| *who == winner && answer.status == 303));
+        for (_, answer) in answers.iter().filter(|(who, _)| *who == loser) {
+            let name = staff[winner].name;
+            assert!(answer.status == 409 && answer.text.contains(name), "{} {}", answer.status, answer.text);
+            told += 1;
+        }
+        desk.later();
+        filot::desk::settle(&desk.it.app).await.unwrap();
+        let events = desk.it.app.store.events_after(0, 10_000).await.unwrap();
+        let resolved = events.iter().filter(|e| e.document_id == document && e.kind == EventKind::Resolved);
+        assert_eq!(resolved.count(), 1);
+    }
+    assert_eq!(told, 1000, "both clicks of each loser");
+}
