@@ -243,7 +243,7 @@ async fn the_trail_grows_with_every_change(deployment: Deployment) {
             expected_version: None,
         };
         store.resolve_review(review.id, verdict).await.unwrap();
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             store.delete_document(ids[n], &Actor::User(it.user)).await.unwrap();
         }
     };
