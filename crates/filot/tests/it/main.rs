@@ -4,6 +4,10 @@
 //! PostgreSQL and Redis are the system's programs, started for each test that needs them on free loopback ports and
 //! stopped with it; S3 is an own server in the test's process. A missing program fails the test.
 #![expect(clippy::unwrap_used, reason = "in helpers of tests a panic is the way to fail")]
+#![expect(
+    clippy::print_stdout,
+    reason = "tests tell what they measured, and processes talk to their parents"
+)]
 
 mod support;
 
