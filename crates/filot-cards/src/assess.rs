@@ -77,6 +77,8 @@ pub struct Reading {
     pub reread: usize,
     /// Where the card, or its text, lies in the photo.
     pub frame: Frame,
+    /// What was read at first, from top to bottom, as plain text. Personal data: it belongs in no log.
+    pub text: String,
 }
 
 /// Reads a photo, reads its weak places again, and judges the result.
@@ -111,5 +113,11 @@ pub fn read_card(
         draft.look_across(engine.large_text(&reading)?);
     }
     let assessment = assess(&draft, policy, today);
-    Ok(Reading { assessment, timing: reading.timing, reread: weak.len(), frame: reading.page.frame.clone() })
+    Ok(Reading {
+        assessment,
+        timing: reading.timing,
+        reread: weak.len(),
+        frame: reading.page.frame.clone(),
+        text: reading.page.text(),
+    })
 }

@@ -120,15 +120,13 @@ fn effect(code: CheckCode, outcome: Outcome) -> Effect {
         (DocumentType | TypedForm, Outcome::Fail) => Effect::Reject,
         (DocumentType, _) => Effect::NoApproval,
         (DeclaredType | TypedForm | Overprint, _) => Effect::NoApproval,
-        (Photocopy | CardComplete, Outcome::Fail) | (Screen, Outcome::Warn | Outcome::Fail) => {
-            Effect::NoApproval
-        }
+        (Photocopy | CardComplete, Outcome::Fail) | (Screen, _) => Effect::NoApproval,
         (Photocopy, Outcome::Warn) => Effect::Deduct(4),
         (CardComplete | Resolution | Sharpness | Glare | Darkness, Outcome::Warn | Outcome::Fail) => {
             Effect::Deduct(2)
         }
         // Measured numbers may be missing; what they would show, the reading itself shows.
-        (Photocopy | Screen | CardComplete | Resolution | Sharpness | Glare | Darkness, Outcome::NotRun) => {
+        (Photocopy | CardComplete | Resolution | Sharpness | Glare | Darkness, Outcome::NotRun) => {
             Effect::None
         }
         (Legibility | RequiredFields | FieldConfidence | NumberRepaired, _) => Effect::NoApproval,

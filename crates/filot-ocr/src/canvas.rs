@@ -164,6 +164,18 @@ impl Canvas {
         self.cut(&rect.to_quad(), width, height)
     }
 
+    /// Width and height of the frame in base pixels, across its middle.
+    pub(crate) fn size(&self) -> (f32, f32) {
+        let (width, height) = (self.frame.width, self.frame.height);
+        let between = |ax, ay, bx, by| {
+            crate::geometry::distance(
+                self.to_base.apply(Point { x: ax, y: ay }),
+                self.to_base.apply(Point { x: bx, y: by }),
+            )
+        };
+        (between(0.0, height / 2.0, width, height / 2.0), between(width / 2.0, 0.0, width / 2.0, height))
+    }
+
     /// Base pixels to one page unit, in the middle of the page.
     pub(crate) fn resolution(&self) -> f32 {
         let middle = Point { x: self.frame.width / 2.0, y: self.frame.height / 2.0 };

@@ -71,6 +71,9 @@ pub struct Photo {
     pub height: u32,
     /// What kind of file it came from.
     pub format: Format,
+    /// Grey levels to which the file's compression rounds structure of two to three pixels' period; 0 where nothing is
+    /// known or lost. About 10 at JPEG quality 90, 40 at quality 60.
+    pub fine_step: f32,
     /// The file, kept only while a full-size decode can still be asked for.
     source: Option<(Arc<[u8]>, Header, Limits)>,
     full: OnceLock<RgbImage>,
@@ -95,6 +98,7 @@ impl Photo {
             width,
             height,
             format: header.format,
+            fine_step: header.fine_step(),
             source,
             full: OnceLock::new(),
         })
@@ -110,6 +114,7 @@ impl Photo {
             width,
             height,
             format,
+            fine_step: 0.0,
             source: None,
             full: OnceLock::new(),
         };

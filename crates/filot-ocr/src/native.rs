@@ -225,7 +225,7 @@ impl NativeEngine {
             let page = Page {
                 frame: whole.frame.clone(),
                 lines: Vec::new(),
-                quality: quality::measure(&whole, &[], photo.reduction),
+                quality: quality::measure(&whole, &[], photo),
             };
             return Ok(Reading { page, canvas: whole, timing });
         };
@@ -247,7 +247,7 @@ impl NativeEngine {
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
         timing.recognize = milliseconds(start);
-        let quality = quality::measure(&canvas, &lines, photo.reduction);
+        let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }

@@ -125,6 +125,29 @@ pub struct Page {
     pub quality: Quality,
 }
 
+impl Page {
+    /// All text, one line to a row: lines that lie side by side are joined by two blanks.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let mut before: Option<&Line> = None;
+        for line in &self.lines {
+            // Side by side: each one's middle lies within the other's height.
+            let beside = before.is_some_and(|other| {
+                let apart = (other.rect.centre().y - line.rect.centre().y).abs();
+                apart < 0.5 * other.rect.height().min(line.rect.height()) && line.rect.x0 >= other.rect.x1
+            });
+            text.push_str(match (before, beside) {
+                (None, _) => "",
+                (_, true) => "  ",
+                (_, false) => "\n",
+            });
+            text.push_str(line.text.trim());
+            before = Some(line);
+        }
+        text
+    }
+}
+
 /// Measurements of the picture; numbers, not verdicts. The thresholds belong to whoever judges.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -145,6 +168,34 @@ pub struct Quality {
     pub hue: f32,
     /// Strength of periodic patterns between 0 and 1, as a photographed screen shows them.
     pub moire: f32,
+    /// Grey levels to which the file's compression rounds the finest structure; 0 where nothing is known or lost.
+    #[serde(default)]
+    pub fine_step: f32,
     /// Share of the card's frame (0..=1) that lies outside the photo.
     pub cut_off: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, x0: f32, y: f32) -> Line {
+        let rect = Rect { x0, y0: y - 1.0, x1: x0 + text.len() as f32, y1: y + 1.0 };
+        Line { text: text.to_owned(), confidence: 1.0, glyphs: Vec::new(), rect, angle: 0.0 }
+    }
+
+    #[test]
+    fn text_runs_from_top_to_bottom_and_joins_what_stands_side_by_side() {
+        let frame = Frame {
+            framing: Framing::Card,
+            width: CARD_WIDTH_MM,
+            height: CARD_HEIGHT_MM,
+            to_photo: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            turned: 0,
+        };
+        let lines = vec![line("NIK", 2.0, 10.0), line(": 35", 20.0, 10.4), line("Nama ", 2.0, 15.0)];
+        let page = Page { frame, lines, quality: Quality::default() };
+        assert_eq!(page.text(), "NIK  : 35\nNama");
+        assert_eq!(Page { lines: Vec::new(), ..page }.text(), "");
+    }
 }

@@ -4,6 +4,7 @@
 use image::RgbImage;
 
 use crate::canvas::Canvas;
+use crate::image::Photo;
 use crate::page::{Line, Point, Quality, Rect};
 
 /// Pixels to a page width in the view for light and colour.
@@ -16,7 +17,8 @@ const BURNT_MARGIN: f32 = 0.10;
 /// Below this saturation a pixel has no hue worth averaging.
 const COLOURED: f32 = 0.15;
 
-pub(crate) fn measure(canvas: &Canvas, lines: &[Line], reduction: f32) -> Quality {
+pub(crate) fn measure(canvas: &Canvas, lines: &[Line], photo: &Photo) -> Quality {
+    let reduction = photo.reduction;
     let frame = &canvas.frame;
     let all = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
     let mut quality = Quality {
@@ -24,6 +26,7 @@ pub(crate) fn measure(canvas: &Canvas, lines: &[Line], reduction: f32) -> Qualit
         cut_off: cut_off(canvas),
         edge_width_px: edge_width(canvas, lines) * reduction,
         moire: crate::moire::strength(canvas),
+        fine_step: photo.fine_step,
         ..Quality::default()
     };
     if let Some(view) = canvas.view(&all, VIEW_WIDTH / frame.width) {

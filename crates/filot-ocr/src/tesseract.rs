@@ -149,7 +149,7 @@ impl OcrEngine for TesseractEngine {
         timing.recognize = start.elapsed().as_secs_f32() * 1000.0;
         let Attempt { mut lines, canvas, .. } = best;
         lines.sort_by(|a, b| a.rect.y0.total_cmp(&b.rect.y0).then(a.rect.x0.total_cmp(&b.rect.x0)));
-        let quality = quality::measure(&canvas, &lines, photo.reduction);
+        let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::blobs::{self, Blobs};
+use crate::buli2::Buli2;
 use crate::card_reader::CardReader;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,6 +30,8 @@ pub enum Error {
     Blobs(#[from] blobs::Error),
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    #[error("the HTTP client for BULI2 cannot be set up")]
+    Buli2(#[from] reqwest::Error),
     #[error(transparent)]
     Reader(#[from] ReaderError),
 }
@@ -46,6 +49,8 @@ pub struct Parts {
     pub blobs: Blobs,
     pub queue: Arc<dyn Queue>,
     pub changes: Changes,
+    /// The external reviewers, if there are any.
+    pub buli2: Option<Buli2>,
     pub reader: CardReader,
     /// One permit for each document that may be read at a time.
     pub readers: Arc<Semaphore>,
@@ -98,6 +103,7 @@ impl App {
         } else {
             Arc::new(TableQueue::new(store.clone()))
         };
+        let buli2 = Buli2::new(service)?;
         let cores = service.worker.readers();
         Ok(Self(Arc::new(Parts {
             clock,
@@ -106,6 +112,7 @@ impl App {
             blobs,
             changes: Changes::new(Arc::clone(&queue)),
             queue,
+            buli2,
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),

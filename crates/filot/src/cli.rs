@@ -11,11 +11,12 @@ use jiff::civil::Date;
 use crate::bench::Contender;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
+use crate::document::DocumentId;
 use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{backup, bench, demo, doctor, http, pdf, probe, sample, serve};
+use crate::{audit, backup, bench, demo, doctor, http, pdf, probe, sample, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -23,7 +24,7 @@ pub const EXIT_REVIEW: u8 = 1;
 pub const EXIT_REJECTED: u8 = 2;
 /// The command line or the settings are wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
-/// At least one file cannot be read (`EX_DATAERR`).
+/// At least one file cannot be read, or something does not hold what it promises (`EX_DATAERR`).
 pub const EXIT_UNREADABLE: u8 = 65;
 /// The reader cannot work (`EX_UNAVAILABLE`).
 pub const EXIT_UNAVAILABLE: u8 = 69;
@@ -74,6 +75,12 @@ enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     CreateUser(CreateUserArgs),
+    /// Check the audit trail, sign how it stands, export a case
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    VerifyEvidence(VerifyEvidenceArgs),
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
     /// Print a completion script for a shell
@@ -217,6 +224,47 @@ struct CreateUserArgs {
     password_stdin: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Follow the trail and say whether anything in it was changed; 0 if not, 65 if so
+    Verify {
+        /// File with checkpoints; shows also whether the end was cut off or all of it written anew
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// A former key of this installation that checkpoints may be signed with
+        #[arg(long, value_name = "KEY", requires = "checkpoint")]
+        public_key: Option<String>,
+    },
+    /// Add a signed line about the present end of the trail to a file, to be kept elsewhere
+    Checkpoint {
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write one case to a signed file: fields, checks, ledger, reviews, audit entries. It holds personal data
+    Export {
+        #[arg(long, value_name = "ID")]
+        document: DocumentId,
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Print the key that others check checkpoints and exported cases with
+    PublicKey,
+}
+
+/// Check a file of `audit export`: signature, audit entries, ledger. Needs no database and no settings
+///
+/// Exit status: 0 everything fits, 65 something does not.
+#[derive(Debug, clap::Args)]
+struct VerifyEvidenceArgs {
+    file: PathBuf,
+    /// The key that must have signed it
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
+    /// The photo, to be held against the hash in the file
+    #[arg(long, value_name = "FILE")]
+    photo: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LaneArg {
     Cpu,
@@ -253,6 +301,10 @@ impl Cli {
     pub fn run(self) -> u8 {
         if let Command::DrawPdfPage { memory, cpu_seconds } = self.command {
             return pdf::draw_page_as_child(memory, cpu_seconds);
+        }
+        if let Command::VerifyEvidence(args) = &self.command {
+            let photo = args.photo.as_deref();
+            return found(audit::verify_evidence(&args.file, args.public_key.as_deref(), photo));
         }
         let config = match Config::load(self.config.as_deref()) {
             Ok(config) => config,
@@ -313,6 +365,7 @@ impl Cli {
                 }))
             }
             Command::CreateUser(args) => ran(create_user(args, config)),
+            Command::Audit { command } => run_audit(command, &config),
             Command::Openapi => match http::openapi().to_pretty_json() {
                 Ok(json) => ran(writeln!(io::stdout(), "{json}").map_err(Into::into)),
                 Err(error) => complain(EXIT_OUTPUT, &error),
@@ -321,7 +374,7 @@ impl Cli {
                 clap_complete::generate(shell, &mut Self::command(), "filot", &mut io::stdout());
                 0
             }
-            Command::DrawPdfPage { .. } => EXIT_USAGE,
+            Command::DrawPdfPage { .. } | Command::VerifyEvidence(_) => EXIT_USAGE,
         }
     }
 }
@@ -381,6 +434,30 @@ fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {
         writeln!(io::stdout(), "{made}")?;
     }
     Ok(())
+}
+
+fn run_audit(command: AuditCommand, config: &Config) -> u8 {
+    match command {
+        AuditCommand::Verify { checkpoint, public_key } => {
+            found(audit::verify(config, checkpoint.as_deref(), public_key))
+        }
+        AuditCommand::Checkpoint { out } => ran(audit::checkpoint(config, &out).map(|seq| {
+            tell(&format!("signed up to entry {seq}; keep {} where others cannot change it", out.display()));
+        })),
+        AuditCommand::Export { document, out } => ran(audit::export(config, document, &out)),
+        AuditCommand::PublicKey => {
+            ran(audit::public_key(config).and_then(|key| Ok(writeln!(io::stdout(), "{key}")?)))
+        }
+    }
+}
+
+/// The status of a check that has come to a finding, or could not be made.
+fn found(finding: anyhow::Result<audit::Finding>) -> u8 {
+    match finding {
+        Ok(Ok(fits)) => ran(writeln!(io::stdout(), "{fits}").map_err(Into::into)),
+        Ok(Err(flaw)) => complain(EXIT_UNREADABLE, &flaw),
+        Err(error) => complain(EXIT_UNAVAILABLE, &format!("{error:#}")),
+    }
 }
 
 fn ran(ended: anyhow::Result<()>) -> u8 {

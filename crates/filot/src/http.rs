@@ -22,6 +22,7 @@ use crate::auth::Auth;
 use crate::config::service::Environment;
 
 mod accounts;
+mod callback;
 mod client;
 mod documents;
 pub mod error;
@@ -132,7 +133,8 @@ fn routes(max_upload: usize) -> OpenApiRouter<Api> {
         .routes(routes!(files::file))
         .routes(routes!(verification::status))
         .routes(routes!(verification::escalate))
-        .routes(routes!(internal::decide))
+        .routes(routes!(callback::decide))
+        .routes(routes!(callback::decide_legacy))
         .routes(routes!(internal::queue))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))

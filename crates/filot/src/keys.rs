@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{hkdf, hmac, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -20,6 +22,8 @@ pub enum Error {
     Damaged(PathBuf),
     #[error("the system gave no random bytes")]
     Random,
+    #[error("no signing key can be made of audit.signing_key; set another")]
+    Signing,
 }
 
 /// Keys by purpose. A clone is cheap enough and shares nothing mutable.
@@ -31,6 +35,7 @@ pub struct Keys {
     pub service_internal: SecretString,
     link: hmac::Key,
     seal: [u8; 32],
+    signing: Arc<Ed25519KeyPair>,
 }
 
 impl Keys {
@@ -49,11 +54,15 @@ impl Keys {
         let derived =
             |purpose: &str| BASE64_URL_SAFE_NO_PAD.encode(derive(master.as_deref().unwrap_or(&[]), purpose));
         let session = given.1.map_or_else(|| derived("session"), str::to_owned);
+        let signing = exposed(&config.audit.signing_key).unwrap_or(&session);
+        let signing = Ed25519KeyPair::from_seed_unchecked(&derive(signing.as_bytes(), "audit-signing"))
+            .map_err(|_| Error::Signing)?;
         Ok(Self {
             jwt: given.0.map_or_else(|| derived("jwt"), str::to_owned).into(),
             service_internal: given.2.map_or_else(|| derived("service-internal"), str::to_owned).into(),
             link: hmac::Key::new(hmac::HMAC_SHA256, &derive(session.as_bytes(), "link")),
             seal: derive(session.as_bytes(), "seal"),
+            signing: Arc::new(signing),
         })
     }
 
@@ -94,6 +103,16 @@ impl Keys {
         Some(plain.to_vec())
     }
 
+    /// Signs `message` so that others can check it with [`Keys::public_key`] (Ed25519, URL-safe base64).
+    pub fn sign(&self, message: &[u8]) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.signing.sign(message))
+    }
+
+    /// The public key of [`Keys::sign`] (URL-safe base64).
+    pub fn public_key(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.signing.public_key())
+    }
+
     /// Whether `given` is the key of `/internal/*`, in constant time.
     pub fn is_service_key(&self, given: &str) -> bool {
         // Compared as digests, so that the length shows as little as the content.
@@ -113,7 +132,25 @@ pub fn random_token(count: usize) -> Result<String, Error> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn framed(parts: &[&str]) -> Vec<u8> {
+/// Whether `signature` is that of `message` by the owner of `public_key`, as [`Keys::sign`] makes them.
+pub fn is_signed(public_key: &str, message: &[u8], signature: &str) -> bool {
+    let decoded = (BASE64_URL_SAFE_NO_PAD.decode(public_key), BASE64_URL_SAFE_NO_PAD.decode(signature));
+    let (Ok(key), Ok(signature)) = decoded else { return false };
+    UnparsedPublicKey::new(&ED25519, key).verify(message, &signature).is_ok()
+}
+
+/// Bytes as lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 as lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+}
+
+/// The parts, each behind its length: no two lists have the same bytes.
+pub(crate) fn framed(parts: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {
         out.extend_from_slice(&(part.len() as u64).to_be_bytes());

@@ -2,10 +2,12 @@
 //! whether the card is consistent, and what to do.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod bench;
 pub mod blobs;
+pub mod buli2;
 pub mod card_reader;
 pub mod cli;
 pub mod clock;

@@ -153,7 +153,12 @@ async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) 
     match app.store.record_outcome(lease.id, lease.token, outcome).await {
         Ok(document) => {
             crate::failpoint::hit("pipeline.after_record");
-            metrics::histogram!("filot_reading_seconds").record(took.as_secs_f64());
+            let lane = lease.lane.as_str();
+            metrics::histogram!("filot_reading_seconds", "lane" => lane).record(took.as_secs_f64());
+            metrics::counter!("filot_readings_succeeded_total", "lane" => lane).increment(1);
+            let (decision, range) = (document.verification.as_str(), score_range(document.score));
+            metrics::counter!("filot_evaluations_total", "decision" => decision, "score" => range)
+                .increment(1);
             finished(app, &document).await;
             Ended::Done
         }
@@ -192,6 +197,7 @@ async fn try_again(app: &App, lease: &Lease, document: &Document, code: &'static
 async fn fail(app: &App, lease: &Lease, code: &'static str, ended: Ended) -> Ended {
     match app.store.record_failure(lease.id, lease.token, code).await {
         Ok(document) => {
+            metrics::counter!("filot_readings_failed_total", "lane" => lease.lane.as_str()).increment(1);
             finished(app, &document).await;
             ended
         }
@@ -213,8 +219,20 @@ async fn finished(app: &App, document: &Document) {
         _ => document.verification.as_str().to_owned(),
     };
     metrics::counter!("filot_documents_finished_total", "outcome" => outcome.clone()).increment(1);
+    let took = app.clock.now().duration_since(document.created_at).as_secs_f64();
+    metrics::histogram!("filot_verdict_seconds", "outcome" => outcome.clone()).record(took);
     info!(document = %document.id, %outcome, ms = document.reading_ms, "document finished");
     app.changes.announce(document).await;
+}
+
+/// The ranges of scores that dashboards know.
+fn score_range(score: Option<u8>) -> &'static str {
+    match score {
+        Some(85..) => "high",
+        Some(50..) => "medium",
+        Some(35..) => "low",
+        _ => "very_low",
+    }
 }
 
 /// The result could not be written: because someone else has the document, or because the database is away. In the

@@ -20,6 +20,8 @@ use crate::http::Api;
 use crate::keys;
 use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
+use crate::telemetry::emf::Emf;
+use crate::telemetry::gauges;
 use crate::worker::{Worker, run_upkeep};
 use crate::{sample, telemetry};
 
@@ -35,7 +37,8 @@ const SAMPLE_SEED: u64 = 7;
 /// When a part is missing or the address cannot be listened on.
 pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
-    let metrics = telemetry::start_metrics()?;
+    let emf = cloudwatch(&config);
+    let metrics = telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
     in_runtime(grace, async move |stop: CancellationToken| {
         let worker = worker && config.service.worker.embedded;
@@ -48,6 +51,9 @@ pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
         if worker {
             tasks.spawn(Worker::new(app.clone(), Lane::Cpu).run(stop.clone()));
+        }
+        if let Some(emf) = emf {
+            tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
         }
         let keep = stop.clone();
         tasks.spawn(async move {
@@ -79,10 +85,15 @@ pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
 /// When a part is missing.
 pub fn work(config: Config, lane: Lane) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
+    let emf = cloudwatch(&config);
+    telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
     in_runtime(grace, async move |stop: CancellationToken| {
         let app = App::build(config).await?;
         let mut tasks = JoinSet::new();
+        if let Some(emf) = emf {
+            tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
+        }
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
         tasks.spawn(Worker::new(app.clone(), lane).run(stop.clone()));
         info!(%lane, reader = app.reader.name(), "ready");
@@ -90,6 +101,33 @@ pub fn work(config: Config, lane: Lane) -> anyhow::Result<()> {
         finish(tasks, grace).await;
         Ok(())
     })
+}
+
+/// What CloudWatch is told, if it is told anything.
+fn cloudwatch(config: &Config) -> Option<Emf> {
+    let (metrics, server) = (&config.service.metrics, &config.service.server);
+    (metrics.enabled && metrics.cloudwatch).then(|| Emf::new(&metrics.namespace, server.environment.as_str()))
+}
+
+/// Writes metrics to standard output at the set interval, and once more at the end.
+async fn tell_cloudwatch(app: App, emf: Emf, stop: CancellationToken) {
+    let every = Duration::from_millis(app.config.service.metrics.flush_interval_ms.max(1000));
+    loop {
+        let stopping = stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none();
+        gauges::look(&app).await;
+        // Made ready first: a pipe that nobody empties must not hold up the metrics of others.
+        let mut lines = Vec::new();
+        let written = emf.flush(app.clock.now().as_millisecond(), &mut lines);
+        let wrote = tokio::task::spawn_blocking(move || {
+            written.and_then(|()| io::stdout().write_all(&lines)).and_then(|()| io::stdout().flush())
+        });
+        if !matches!(wrote.await, Ok(Ok(()))) {
+            warn!("metrics for CloudWatch could not be written to standard output");
+        }
+        if stopping {
+            return;
+        }
+    }
 }
 
 /// Brings the database's schema up to date and returns the names of the steps that were made.

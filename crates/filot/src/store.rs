@@ -4,7 +4,7 @@
 //! update, applies the command, and writes the result guarded by the row's version.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,8 +22,10 @@ use crate::document::Illegal;
 
 mod accounts;
 mod audit;
+mod callbacks;
 mod documents;
 pub(crate) mod entity;
+mod escalation;
 mod events;
 mod idempotency;
 mod jobs;
@@ -38,14 +40,15 @@ mod snapshot;
 
 pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
 pub use audit::{Actor, AuditEntry};
+pub use callbacks::{Answer, AnswerKind, Callback, Naming};
 pub use documents::{NewDocument, Usage};
 pub use events::{Event, EventKind};
 pub use idempotency::{Idempotency, IdempotencyKey};
 pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
-pub use outbox::{Effect, EffectKind};
+pub use outbox::{Backlog, Effect, EffectKind};
 pub use reading::{Begun, Outcome};
-pub use reviews::{Review, ReviewStatus, Verdict};
+pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
 pub use sessions::{OneTime, Rotation, Session};
 
 /// Why something did not become a fact.
@@ -96,6 +99,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     db: DatabaseConnection,
     clock: Clock,
+    /// Who is asked first for a person's verdict.
+    route: ReviewRoute,
     /// SQLite lets one writer in at a time; queueing for it here is fair and costs no busy waiting.
     writer: Option<Arc<Mutex<()>>>,
 }
@@ -103,6 +108,8 @@ pub struct Store {
 /// A transaction that writes. Dropped without [`Write::commit`] it leaves no trace.
 struct Write {
     tx: DatabaseTransaction,
+    /// What to tell the audit trail when everything else is written.
+    entries: SyncMutex<Vec<audit::Pending>>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -115,7 +122,11 @@ impl std::ops::Deref for Write {
 }
 
 impl Write {
+    /// Appends the entries to the audit trail, then commits. The head of the trail is locked last and held shortest, so
+    /// that no transaction ever waits for another row while others wait for the head.
     async fn commit(self) -> Result<()> {
+        let entries = self.entries.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        audit::append(&self.tx, entries).await?;
         Ok(self.tx.commit().await?)
     }
 }
@@ -126,6 +137,11 @@ impl Store {
     /// # Errors
     /// When it cannot be reached or made.
     pub async fn connect(config: &Service, clock: Clock) -> Result<Self> {
+        let route = if config.buli2.api_url.is_some() { ReviewRoute::Buli2 } else { ReviewRoute::Desk };
+        Ok(Self { route, ..Self::open(config, clock).await? })
+    }
+
+    async fn open(config: &Service, clock: Clock) -> Result<Self> {
         match exposed(&config.database.url) {
             Some(url) if url.starts_with("postgres") => {
                 Self::postgres(url, config.database.max_connections, clock).await
@@ -149,7 +165,7 @@ impl Store {
             .idle_timeout(Duration::from_secs(300))
             .statement_timeout(Duration::from_secs(20))
             .sqlx_logging(false);
-        Ok(Self { db: Database::connect(options).await?, clock, writer: None })
+        Ok(Self { db: Database::connect(options).await?, clock, route: ReviewRoute::Desk, writer: None })
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
@@ -171,7 +187,8 @@ impl Store {
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(10))
             });
-        Ok(Self { db: Database::connect(options).await?, clock, writer: Some(Arc::default()) })
+        let writer = Some(Arc::default());
+        Ok(Self { db: Database::connect(options).await?, clock, route: ReviewRoute::Desk, writer })
     }
 
     /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start
@@ -234,7 +251,7 @@ impl Store {
                 ..TransactionOptions::default()
             })
             .await?;
-        Ok(Write { tx, _turn: turn })
+        Ok(Write { tx, entries: SyncMutex::default(), _turn: turn })
     }
 
     /// Runs one writing statement, which is a transaction of its own; `$1`, `$2` … stand for the values in both

@@ -3,12 +3,16 @@
 use std::io::{self, IsTerminal};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::layers::FanoutBuilder;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::TryInitError;
 
 use crate::config::service::{Log, LogFormat};
 use crate::pii::Redacting;
+
+pub mod emf;
+pub mod gauges;
 
 /// Why there are no logs or metrics.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +21,10 @@ pub enum Error {
     Filter(#[from] ParseError),
     #[error("logging is set up already")]
     Logs(#[source] TryInitErrorBox),
-    #[error("metrics are set up already")]
+    #[error("metrics cannot be set up")]
     Metrics(#[from] BuildError),
+    #[error("metrics are set up already")]
+    MetricsTwice,
 }
 
 type TryInitErrorBox = Box<TryInitError>;
@@ -53,23 +59,47 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
     started.map_err(|error| Error::Logs(Box::new(error)))
 }
 
-/// Starts collecting metrics. The handle gives them out in Prometheus' text format.
+/// Starts collecting metrics. The handle gives them out in Prometheus' text format; `emf`, if there is one, hears the same.
 ///
 /// # Errors
 /// When it was started before.
-pub fn start_metrics() -> Result<PrometheusHandle, Error> {
+pub fn start_metrics(emf: Option<&emf::Emf>) -> Result<PrometheusHandle, Error> {
     const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-    let handle = PrometheusBuilder::new()
+    let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
-        .install_recorder()?;
+        .build_recorder();
+    let handle = prometheus.handle();
+    let recorders = FanoutBuilder::default().add_recorder(prometheus);
+    let recorders = match emf {
+        Some(emf) => recorders.add_recorder(emf.recorder()),
+        None => recorders,
+    };
+    metrics::set_global_recorder(recorders.build()).map_err(|_| Error::MetricsTwice)?;
     describe();
     Ok(handle)
 }
 
 fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("filot_documents_received_total", "Documents accepted, by type");
     describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
     describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
+    describe_counter!("filot_readings_succeeded_total", "Readings that came to a decision, by lane");
+    describe_counter!("filot_readings_failed_total", "Readings that failed, by lane");
+    describe_counter!("filot_evaluations_total", "Decisions, by decision and range of the score");
+    describe_gauge!(
+        "filot_buli2_retry_count",
+        "Reviews that BULI2 has not taken yet and that are tried again"
+    );
+    describe_gauge!("filot_buli2_breaker", "1 for the state that the circuit breaker of this process is in");
+    describe_gauge!(
+        "filot_buli2_next_retry_timestamp_seconds",
+        Unit::Seconds,
+        "When the next try is; 0 for none"
+    );
+    describe_counter!("filot_buli2_calls_total", "Reviews handed to BULI2, by outcome");
+    describe_counter!("filot_buli2_answers_total", "Signed answers of BULI2, by outcome");
+    describe_counter!("filot_buli2_forged_total", "Answers whose signature was refused, by code");
     describe_histogram!("filot_reading_seconds", Unit::Seconds, "Time from begin to decision of one reading");
+    describe_histogram!("filot_verdict_seconds", Unit::Seconds, "Time from upload to the end of the reading");
 }

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::app::App;
-use crate::config::service;
 use crate::pipeline::{self, Stop};
 use crate::queue::{Lane, Lease, Signal};
 
+mod escalation;
 mod upkeep;
 
+pub use escalation::escalate_once;
 pub use upkeep::{Swept, run_upkeep, sweep_files, upkeep_once};
 
 /// How long before the end of the grace period unfinished readings are given back.
@@ -112,7 +113,8 @@ impl Worker {
             ended = pipeline::process(&self.app, &lease, &stops) => ended,
             never = self.heartbeat(&lease) => match never {},
         };
-        let wait = backoff(&self.app.config.service.worker, lease.attempt);
+        let config = &self.app.config.service.worker;
+        let wait = backoff(config.retry_base_ms, config.retry_max_ms, lease.attempt);
         if let pipeline::Ended::Again { reason } = &ended {
             debug!(document = %lease.id, reason, wait_ms = wait.as_millis(), "again later");
         }
@@ -159,9 +161,9 @@ impl Worker {
 
 /// How long to wait before the next try: the base, three times that, and so on, with up to a quarter more or less, so
 /// that what failed together does not come back together.
-fn backoff(config: &service::Worker, attempt: u32) -> Duration {
+fn backoff(base_ms: u64, max_ms: u64, attempt: u32) -> Duration {
     let factor = 3_u64.saturating_pow(attempt.saturating_sub(1).min(20));
-    let wait = config.retry_base_ms.saturating_mul(factor).min(config.retry_max_ms);
+    let wait = base_ms.saturating_mul(factor).min(max_ms);
     let spread = wait / 4;
     let random = uuid::Uuid::new_v4().as_u128() as u64;
     Duration::from_millis(wait - spread + random % (2 * spread + 1))
@@ -177,7 +179,7 @@ mod tests {
         for (attempt, middle) in [(1, 3000), (2, 9000), (3, 27_000), (4, 81_000), (5, 120_000), (90, 120_000)]
         {
             for _ in 0..100 {
-                let wait = backoff(&config, attempt).as_millis();
+                let wait = backoff(config.retry_base_ms, config.retry_max_ms, attempt).as_millis();
                 assert!((middle * 3 / 4..=middle * 5 / 4).contains(&wait), "{attempt}: {wait}");
             }
         }

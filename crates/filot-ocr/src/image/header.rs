@@ -74,8 +74,9 @@ pub(super) enum Layout {
     Rows,
     /// The whole picture has to be there: interlaced PNG, WebP. Bytes per pixel.
     Whole(u32),
-    /// JPEG: coefficients per pixel that have to be kept, 0 unless progressive.
-    Jpeg { coefficients: f32 },
+    /// JPEG: coefficients per pixel that have to be kept, 0 unless progressive; and the step in grey levels with which
+    /// fine structure is rounded.
+    Jpeg { coefficients: f32, fine_step: f32 },
 }
 
 impl Header {
@@ -118,6 +119,14 @@ impl Header {
         reduction(self.width.max(self.height), working_side)
     }
 
+    /// See [`Photo::fine_step`](super::Photo::fine_step).
+    pub(super) fn fine_step(&self) -> f32 {
+        match self.layout {
+            Layout::Jpeg { fine_step, .. } => fine_step,
+            Layout::Rows | Layout::Whole(_) => 0.0,
+        }
+    }
+
     /// Bytes that decoding at `1/reduction` allocates at most, all buffers together.
     pub fn decoding_memory(&self, reduction: u32) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
@@ -127,7 +136,7 @@ impl Header {
         let inner = match self.layout {
             Layout::Rows => u64::from(self.width) * 64,
             Layout::Whole(bytes_per_pixel) => pixels * u64::from(bytes_per_pixel),
-            Layout::Jpeg { coefficients } => {
+            Layout::Jpeg { coefficients, .. } => {
                 let kept = (pixels as f64 * 2.0 * f64::from(coefficients)) as u64;
                 // Decoded in full size before it is reduced.
                 kept + if reduction > 1 { pixels * 3 } else { 0 }

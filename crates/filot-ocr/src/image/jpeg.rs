@@ -19,6 +19,7 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
     let mut frame: Option<Frame> = None;
     let mut orientation = None;
     let mut scans = 0;
+    let mut fine_step = 0.0;
     let mut complete = false;
     while let Some((marker, next)) = next_marker(bytes, at) {
         at = next;
@@ -42,6 +43,7 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
                 check_size(found.width, found.height, limits)?;
                 frame = Some(found);
             }
+            0xDB => fine_step = quantiser(segment).unwrap_or(fine_step),
             0xE1 if orientation.is_none() => {
                 orientation = segment.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
             }
@@ -71,8 +73,30 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         layout: Layout::Jpeg {
             coefficients: if frame.progressive || scans > 1 { frame.samples_per_pixel } else { 0.0 },
+            fine_step,
         },
     })
+}
+
+/// How coarsely the brightness of fine structure is rounded: the mean step of table 0 over the six frequencies of 0.3 to
+/// 0.44 cycles per pixel along either axis, in grey levels. `None` if the segment holds no such table.
+fn quantiser(mut tables: &[u8]) -> Option<f32> {
+    /// Their places in zigzag order (ITU-T T.81, figure A.6): (5..=7, 0) and (0, 5..=7).
+    const FINE: [usize; 6] = [15, 27, 28, 20, 21, 35];
+    while let [kind, rest @ ..] = tables {
+        let wide = kind >> 4 != 0;
+        let length = if wide { 128 } else { 64 };
+        let steps = rest.get(..length)?;
+        if kind & 15 == 0 {
+            let step = |&place: &usize| match wide {
+                true => f32::from(u16::from_be_bytes([steps[2 * place], steps[2 * place + 1]])),
+                false => f32::from(steps[place]),
+            };
+            return Some(FINE.iter().map(step).sum::<f32>() / FINE.len() as f32);
+        }
+        tables = &rest[length..];
+    }
+    None
 }
 
 /// Position behind the next marker at or after `at`, skipping entropy-coded data, and its code.

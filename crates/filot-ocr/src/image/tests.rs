@@ -61,6 +61,19 @@ fn grey([r, g, b]: [u8; 3]) -> [u8; 3] {
 }
 
 #[test]
+fn strong_compression_is_told_from_the_file() {
+    let step = |quality| {
+        let mut bytes = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
+        quarters(64, 64).write_with_encoder(encoder).unwrap();
+        decode(&bytes).unwrap().fine_step
+    };
+    // Steps of the standard table at quality 50, scaled as libjpeg does: 0.8 at quality 60, 0.2 at quality 90.
+    assert!((step(60) - 39.6).abs() < 1.0 && (step(90) - 9.9).abs() < 1.0, "{} {}", step(60), step(90));
+    assert_eq!(decode(&encoded(&quarters(64, 64), ImageFormat::Png)).unwrap().fine_step, 0.0);
+}
+
+#[test]
 fn every_kind_of_file_shows_the_same_picture() {
     let colours = [RED, GREEN, BLUE, YELLOW];
     for name in

@@ -39,6 +39,17 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
     need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
     need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
+    let b = &config.buli2;
+    need((1..=3600).contains(&b.replay_window_s), "buli2.replay_window_s must lie between 1 and 3600");
+    need((10..=120_000).contains(&b.timeout_ms), "buli2.timeout_ms must lie between 10 and 120000");
+    need((1..=100).contains(&b.concurrency), "buli2.concurrency must lie between 1 and 100");
+    need(
+        b.retry_base_ms >= 10 && b.retry_max_ms >= b.retry_base_ms,
+        "buli2.retry_base_ms must be at least 10, and buli2.retry_max_ms at least that",
+    );
+    need(b.breaker_failures >= 1, "buli2.breaker_failures must be at least 1");
+    need(b.desk_after_s >= 1, "buli2.desk_after_s must be at least 1");
+    need(config.audit.checkpoint_interval_s >= 1, "audit.checkpoint_interval_s must be at least 1");
     // What S3 allows for a presigned link.
     let week = 7 * 24 * 3600;
     for (name, seconds) in [
@@ -133,6 +144,9 @@ fn production(config: &Service, problems: &mut Vec<String>) {
     }
     if let Some(secret) = exposed(&config.buli2.signature_secret) {
         strong("BULI2_SIGNATURE_SECRET", secret, problems);
+    }
+    if let Some(secret) = exposed(&config.audit.signing_key) {
+        strong("audit.signing_key", secret, problems);
     }
     if let Some(secret) = exposed(&config.metrics.token) {
         strong("metrics.token", secret, problems);

@@ -20,6 +20,7 @@ pub struct Service {
     pub workflow: Workflow,
     pub auth: Auth,
     pub buli2: Buli2,
+    pub audit: Audit,
     pub temporal: Temporal,
     pub metrics: Metrics,
 }
@@ -222,6 +223,25 @@ pub struct Buli2 {
     pub callback_url: Option<String>,
     #[serde(deserialize_with = "optional_secret")]
     pub signature_secret: Option<SecretString>,
+    pub replay_window_s: u64,
+    pub legacy_signature: bool,
+    pub timeout_ms: u64,
+    pub concurrency: usize,
+    pub retry_base_ms: u64,
+    pub retry_max_ms: u64,
+    pub breaker_failures: u32,
+    pub breaker_cooldown_ms: u64,
+    pub desk_after_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    #[serde(deserialize_with = "optional_secret")]
+    pub signing_key: Option<SecretString>,
+    #[serde(deserialize_with = "optional")]
+    pub checkpoint_file: Option<PathBuf>,
+    pub checkpoint_interval_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

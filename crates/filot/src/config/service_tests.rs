@@ -85,6 +85,29 @@ fn production_refuses_missing_weak_and_repeated_secrets() {
 }
 
 #[test]
+fn buli2_without_a_strong_signature_secret_is_refused() {
+    let [jwt, session, service] = STRONG;
+    let buli2 =
+        [("BULI2_API_URL", "https://buli2.example"), ("BULI2_API_KEY", "q7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0Gpe")];
+    let with_secret = |environment, secret: Option<&'static str>| {
+        let mut vars = vec![("NODE_ENV", environment), jwt, session, service];
+        vars.extend(buli2);
+        vars.extend(secret.map(|secret| ("BULI2_SIGNATURE_SECRET", secret)));
+        with(&vars)
+    };
+    for environment in ["development", "staging", "production"] {
+        let Problems(problems) = with_secret(environment, None).unwrap_err();
+        assert_eq!(problems, ["BULI2_SIGNATURE_SECRET must be set when BULI2_API_URL is"]);
+    }
+    assert!(with_secret("production", Some("short")).is_err());
+    assert!(with_secret("production", Some("b2xJ7vQw9Zt4Lm1Rk8Yc5Nd0Hs3Gf6Pa")).is_ok());
+    assert!(with_secret("development", Some("short")).is_ok());
+    let Problems(problems) =
+        read("[buli2]\nreplay_window_s = 0\nretry_max_ms = 20\nconcurrency = 0\n", &[]).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+}
+
+#[test]
 fn secrets_are_not_shown_in_debug_output_or_messages() {
     let secret = "kV7q0y2mBz5nXw8rTj1uLd4sHf6gAc9e";
     let shown = format!("{:?}", with(&[("JWT_SECRET", secret)]).unwrap());

@@ -1,7 +1,6 @@
 //! `/metrics`: for Prometheus, or as JSON.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -15,10 +14,10 @@ use super::Api;
 use super::documents::instant;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::bearer;
-use crate::queue::{Depth, Lane};
-
-/// A queue that does not answer within this is shown as unknown.
-const PATIENCE: Duration = Duration::from_millis(500);
+use crate::buli2::BreakerState;
+use crate::queue::Depth;
+use crate::store::Backlog;
+use crate::telemetry::gauges::{self, Look};
 
 /// Metrics as JSON.
 #[derive(Serialize, ToSchema)]
@@ -38,6 +37,29 @@ pub(super) struct Numbers {
     #[schema(value_type = String)]
     environment: &'static str,
     queues: Queues,
+    /// Reviews that BULI2 has not taken yet and that are tried again; null when the database does not answer.
+    #[serde(rename = "filot.buli2.retry_count")]
+    buli2_retry_count: Option<u64>,
+    /// Null when there is no BULI2.
+    buli2: Option<Buli2View>,
+}
+
+/// How handing reviews to BULI2 goes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Buli2View {
+    /// Reviews not tried yet.
+    waiting: Option<u64>,
+    /// Reviews tried in vain, waiting for another try.
+    retrying: Option<u64>,
+    /// When the next of them is tried.
+    #[schema(format = DateTime)]
+    next_retry_at: Option<String>,
+    /// The circuit breaker of this process.
+    breaker: BreakerState,
+    /// Until when no calls are made.
+    #[schema(format = DateTime)]
+    breaker_open_until: Option<String>,
 }
 
 /// Null where the queue does not answer.
@@ -71,20 +93,8 @@ pub(super) async fn metrics(
     if !allowed || !config.metrics.enabled {
         return Err(ApiError::new(Code::Forbidden, "Metrics are readable with metrics.token only."));
     }
-    let (cpu, gpu) = tokio::join!(depth(&api, Lane::Cpu), depth(&api, Lane::Gpu));
-    for (lane, depth) in [(Lane::Cpu, cpu), (Lane::Gpu, gpu)] {
-        let Some(depth) = depth else { continue };
-        let states = [
-            ("ready", depth.ready),
-            ("delayed", depth.delayed),
-            ("leased", depth.leased),
-            ("dead", depth.dead),
-        ];
-        for (state, count) in states {
-            ::metrics::gauge!("filot_queue_jobs", "lane" => lane.as_str(), "state" => state)
-                .set(count as f64);
-        }
-    }
+    let Look { cpu, gpu, backlog } = gauges::look(&api.app).await;
+    let buli2 = buli2(&api, backlog);
     let json = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -106,12 +116,21 @@ pub(super) async fn metrics(
             gpu_active_jobs: gpu.map(|depth| depth.leased),
             dead_jobs: cpu.zip(gpu).map(|(cpu, gpu)| cpu.dead + gpu.dead),
         },
+        buli2_retry_count: backlog.map(|backlog| backlog.retrying),
+        buli2,
     };
     Ok(axum::Json(MetricsView { ok: true, metrics: numbers }).into_response())
 }
 
-async fn depth(api: &Api, lane: Lane) -> Option<Depth> {
-    tokio::time::timeout(PATIENCE, api.app.queue.depth(lane)).await.ok()?.ok()
+fn buli2(api: &Api, backlog: Option<Backlog>) -> Option<Buli2View> {
+    let (breaker, open_until) = api.app.buli2.as_ref()?.breaker_state(api.app.clock.now());
+    Some(Buli2View {
+        waiting: backlog.map(|backlog| backlog.new),
+        retrying: backlog.map(|backlog| backlog.retrying),
+        next_retry_at: backlog.and_then(|backlog| backlog.next_retry).map(instant),
+        breaker,
+        breaker_open_until: open_until.map(instant),
+    })
 }
 
 fn same(given: &str, own: &str) -> bool {

@@ -181,6 +181,8 @@ pub(crate) mod reviews {
         pub user_id: Uuid,
         pub generation: i32,
         pub status: String,
+        /// Who is asked: `desk` or `buli2`.
+        pub route: String,
         pub decision: Option<String>,
         pub notes: Option<String>,
         pub reviewer: Option<String>,
@@ -203,7 +205,8 @@ pub(crate) mod audit {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "audit")]
     pub(crate) struct Model {
-        #[sea_orm(primary_key)]
+        /// Position in the chain, from 1 without gaps.
+        #[sea_orm(primary_key, auto_increment = false)]
         pub seq: i64,
         pub at: DateTimeUtc,
         pub actor: String,
@@ -212,6 +215,53 @@ pub(crate) mod audit {
         pub reason: Option<String>,
         pub before: Option<String>,
         pub after: Option<String>,
+        /// `hash` of the entry before.
+        pub prev_hash: String,
+        /// SHA-256 over all of the above, lower-case hexadecimal.
+        pub hash: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod audit_head {
+    use sea_orm::entity::prelude::*;
+
+    /// The last entry of the audit trail: one row, locked by whoever appends.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_head")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub seq: i64,
+        pub hash: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) mod callback_events {
+    use sea_orm::entity::prelude::*;
+
+    /// What an event of the external reviewers led to, so that its repetition leads to the same and to nothing more.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "callback_events")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub event_id: String,
+        pub body_hash: String,
+        pub outcome: String,
+        pub review_id: Option<Uuid>,
+        pub document_id: Option<Uuid>,
+        /// The decision in force after the event.
+        pub decision: Option<String>,
+        pub received_at: DateTimeUtc,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

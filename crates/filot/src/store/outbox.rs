@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, Value};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
 use uuid::Uuid;
 
 use super::entity::outbox;
@@ -18,6 +18,17 @@ spelled! {
         /// Hand the review with the id `subject` to whoever reviews.
         Escalate = "escalate",
     }
+}
+
+/// Effects of a kind that have not happened yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Never tried.
+    pub new: u64,
+    /// Tried in vain, and waiting for another try.
+    pub retrying: u64,
+    /// When the next of those is tried.
+    pub next_retry: Option<jiff::Timestamp>,
 }
 
 /// One thing to do, leased to the caller.
@@ -103,6 +114,50 @@ impl Store {
             vec![due.into(), error.into(), id.into()],
         )
         .await?;
+        Ok(())
+    }
+
+    /// What has not happened yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn backlog(&self, kind: EffectKind) -> Result<Backlog> {
+        let rows = self
+            .query(
+                "SELECT COUNT(*) AS waiting, COUNT(last_error) AS retrying, \
+                 MIN(CASE WHEN last_error IS NOT NULL THEN due_at END) AS next_retry \
+                 FROM outbox WHERE kind = $1 AND done_at IS NULL",
+                vec![kind.as_str().into()],
+            )
+            .await?;
+        let Some(row) = rows.first() else { return Ok(Backlog::default()) };
+        let count = |name: &str| row.try_get::<i64>("", name).map(i64::unsigned_abs);
+        let (waiting, retrying) = (count("waiting")?, count("retrying")?);
+        let next: Option<sea_orm::prelude::DateTimeUtc> = row.try_get("", "next_retry")?;
+        Ok(Backlog { new: waiting - retrying, retrying, next_retry: next.map(super::from_utc) })
+    }
+
+    /// Settles the effect of a kind about `subject` within a transaction, for the reason `last_error` if it did not
+    /// happen.
+    pub(super) async fn settle(
+        &self,
+        tx: &Write,
+        kind: EffectKind,
+        subject: &str,
+        last_error: Option<&str>,
+    ) -> Result<()> {
+        let change = outbox::ActiveModel {
+            done_at: Set(Some(self.now())),
+            last_error: Set(last_error.map(str::to_owned)),
+            ..Default::default()
+        };
+        outbox::Entity::update_many()
+            .set(change)
+            .filter(outbox::Column::Kind.eq(kind.as_str()))
+            .filter(outbox::Column::Subject.eq(subject))
+            .filter(outbox::Column::DoneAt.is_null())
+            .exec(&tx.tx)
+            .await?;
         Ok(())
     }
 

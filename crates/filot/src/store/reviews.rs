@@ -22,6 +22,16 @@ spelled! {
     }
 }
 
+spelled! {
+    /// Who is asked for the verdict of a review. A person of either side may give it.
+    ReviewRoute {
+        /// FiLot's own reviewers.
+        Desk = "desk",
+        /// The external reviewers, until they refuse or take too long.
+        Buli2 = "buli2",
+    }
+}
+
 /// One review.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
@@ -30,6 +40,7 @@ pub struct Review {
     pub user_id: UserId,
     pub generation: u32,
     pub status: ReviewStatus,
+    pub route: ReviewRoute,
     pub decision: Option<Resolution>,
     pub notes: Option<String>,
     /// Who decided, as [`Actor`] spells it.
@@ -75,6 +86,19 @@ impl Store {
         row.map(Review::try_from).transpose()
     }
 
+    /// All reviews of a document, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn reviews_of_document(&self, id: DocumentId) -> Result<Vec<Review>> {
+        let rows = reviews::Entity::find()
+            .filter(reviews::Column::DocumentId.eq(id.0))
+            .order_by_asc(reviews::Column::Generation)
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(Review::try_from).collect()
+    }
+
     /// Asks for a person's verdict. If one is already asked for, that review is returned and nothing changes.
     ///
     /// # Errors
@@ -101,15 +125,28 @@ impl Store {
     /// `Conflict` when it has been decided already, or is no longer the version that the person saw.
     pub async fn resolve_review(&self, id: ReviewId, verdict: Verdict) -> Result<Review> {
         let tx = self.begin().await?;
+        let (decided, _) = self.resolve_within(&tx, id, verdict).await?;
+        crate::failpoint::hit("store.resolve.before_commit");
+        tx.commit().await?;
+        decided.try_into()
+    }
+
+    /// The same within a transaction that does more.
+    pub(super) async fn resolve_within(
+        &self,
+        tx: &Write,
+        id: ReviewId,
+        verdict: Verdict,
+    ) -> Result<(reviews::Model, documents::Model)> {
         let review =
             reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?.ok_or(Error::NotFound)?;
         let seen = verdict.expected_version.is_none_or(|v| natural(review.version).is_ok_and(|own| own == v));
         if !seen || review.status != ReviewStatus::Pending.as_str() {
             return Err(Error::Conflict);
         }
-        let row = self.hold(&tx, DocumentId(review.document_id)).await?;
+        let row = self.hold(tx, DocumentId(review.document_id)).await?;
         let command = Command::Resolve(verdict.resolution);
-        let next = self.advance(&tx, &row, command, Default::default()).await?;
+        let next = self.advance(tx, &row, command, Default::default()).await?;
         let now = self.now();
         let change = reviews::ActiveModel {
             status: Set(verdict.resolution.as_str().to_owned()),
@@ -128,34 +165,9 @@ impl Store {
             .exec_with_returning(&tx.tx)
             .await?;
         let decided = changed.into_iter().next().ok_or(Error::Conflict)?;
-        self.record_change(&tx, &verdict.reviewer, "review.resolve", &row, Some(&next), None).await?;
-        self.emit(&tx, &next, EventKind::Resolved, None).await?;
-        crate::failpoint::hit("store.resolve.before_commit");
-        tx.commit().await?;
-        decided.try_into()
-    }
-
-    /// Notes the ticket that an external reviewer gave.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn set_ticket(&self, id: ReviewId, ticket: &str) -> Result<()> {
-        let tx = self.begin().await?;
-        let review = reviews::Entity::find_by_id(id.0).one(&tx.tx).await?.ok_or(Error::NotFound)?;
-        let change = reviews::ActiveModel {
-            id: Set(id.0),
-            ticket_id: Set(Some(ticket.to_owned())),
-            updated_at: Set(self.now()),
-            ..Default::default()
-        };
-        change.update(&tx.tx).await?;
-        let ticket = documents::ActiveModel {
-            id: Set(review.document_id),
-            buli2_ticket_id: Set(Some(ticket.to_owned())),
-            ..Default::default()
-        };
-        ticket.update(&tx.tx).await?;
-        tx.commit().await
+        self.record_change(tx, &verdict.reviewer, "review.resolve", &row, Some(&next), None).await?;
+        self.emit(tx, &next, EventKind::Resolved, None).await?;
+        Ok((decided, next))
     }
 
     /// Opens the review of a document that has just come to wait for one.
@@ -172,6 +184,7 @@ impl Store {
             user_id: Set(document.user_id),
             generation: Set(document.generation),
             status: Set(ReviewStatus::Pending.as_str().to_owned()),
+            route: Set(self.route.as_str().to_owned()),
             version: Set(1),
             created_at: Set(now),
             updated_at: Set(now),
@@ -193,6 +206,7 @@ impl TryFrom<reviews::Model> for Review {
             user_id: UserId(row.user_id),
             generation: natural(row.generation)?,
             status: row.status.parse()?,
+            route: row.route.parse()?,
             decision: row.decision.map(|word| word.parse()).transpose()?,
             notes: row.notes,
             reviewer: row.reviewer,

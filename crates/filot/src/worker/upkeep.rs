@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::escalation;
 use crate::app::App;
 use crate::store::EffectKind;
 
@@ -24,19 +25,31 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Files looked at in one step of a sweep.
 const SWEEP_STEP: usize = 1000;
 
-/// Does all of it until `stop`.
+/// What BULI2 has sent is remembered for so long; what is older could not be told from a new event, but then its review
+/// is decided and stays as it is.
+const CALLBACKS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// Does all of it until `stop`. Handing reviews over may take as long as BULI2 does, and holds up nothing else.
 pub async fn run_upkeep(app: App, stop: CancellationToken) {
+    let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
+    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), checkpoints);
+}
+
+async fn run_rounds(app: &App, stop: &CancellationToken) {
     let every = Duration::from_millis(app.config.service.worker.reaper_interval_ms);
     let mut ticks: u64 = 0;
     let sweep_every = (SWEEP_INTERVAL.as_millis() / every.as_millis().max(1)) as u64;
     loop {
-        upkeep_once(&app).await;
+        round(app).await;
         if ticks % sweep_every.max(1) == sweep_every / 2 {
-            if let Err(error) = sweep_files(&app, FORGOTTEN_AFTER).await {
+            if let Err(error) = sweep_files(app, FORGOTTEN_AFTER).await {
                 warn!(error, "no search for forgotten files");
             }
             if let Err(error) = app.store.idempotency_expire().await {
                 warn!(%error, "old requests not forgotten");
+            }
+            if let Err(error) = app.store.forget_callbacks(app.clock.now() - CALLBACKS_KEPT).await {
+                warn!(%error, "old events of BULI2 not forgotten");
             }
         }
         ticks += 1;
@@ -49,6 +62,11 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
 
 /// One round: ended leases, the GPU lane without readers, documents without a job, effects.
 pub async fn upkeep_once(app: &App) {
+    round(app).await;
+    escalation::escalate_once(app).await;
+}
+
+async fn round(app: &App) {
     match app.queue.reap().await {
         Ok(0) => {}
         Ok(count) => info!(count, "leases had ended, their documents are back in line"),
@@ -59,7 +77,7 @@ pub async fn upkeep_once(app: &App) {
         match app.queue.fall_back(Duration::from_millis(gpu.stuck_timeout_ms)).await {
             Ok(0) => {}
             Ok(count) => {
-                metrics::counter!("filot_gpu_fallback_total").increment(count);
+                metrics::counter!("filot_gpu_fallback_total", "reason" => "no_gpu_reader").increment(count);
                 warn!(count, "no GPU reader asks for work: documents moved to the CPU lane");
             }
             Err(error) => warn!(%error, "cannot look after the GPU lane"),
@@ -68,7 +86,7 @@ pub async fn upkeep_once(app: &App) {
     crate::failpoint::hit("upkeep.after_reap");
     dispatch_unattended(app).await;
     crate::failpoint::hit("upkeep.before_effects");
-    carry_out_effects(app).await;
+    erase_files(app).await;
 }
 
 /// Queues documents again whose job is lost. For most there is still one, and nothing happens.
@@ -90,8 +108,8 @@ async fn dispatch_unattended(app: &App) {
     }
 }
 
-/// Erases files of deleted documents, and settles reviews that FiLot's own console takes.
-async fn carry_out_effects(app: &App) {
+/// Erases files of deleted documents.
+async fn erase_files(app: &App) {
     let erase = app.store.claim_effects(EffectKind::EraseBlob, 50, EFFECT_LEASE).await;
     for effect in erase.unwrap_or_default() {
         let settled = match app.blobs.erase(&effect.subject).await {
@@ -103,17 +121,6 @@ async fn carry_out_effects(app: &App) {
         };
         if let Err(error) = settled {
             warn!(%error, "an effect was not settled and comes again");
-        }
-    }
-    if app.config.service.buli2.api_url.is_none() {
-        // The open review is all that the console needs.
-        let escalations = app.store.claim_effects(EffectKind::Escalate, 200, EFFECT_LEASE).await;
-        for effect in escalations.unwrap_or_default() {
-            crate::failpoint::hit("upkeep.before_effect_done");
-            if let Err(error) = app.store.effect_done(effect.id).await {
-                warn!(%error, "an effect was not settled and comes again");
-            }
-            crate::failpoint::hit("upkeep.after_effect_done");
         }
     }
 }

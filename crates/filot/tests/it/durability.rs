@@ -71,6 +71,8 @@ async fn account(app: &App, acknowledged: &Acknowledged) {
     let unfinished =
         app.store.unattended(app.clock.now() + jiff::SignedDuration::from_hours(1), false, 10).await;
     assert_eq!(unfinished.unwrap(), [], "stuck");
+    let trail = filot::audit::verify_trail(&app.store, &[]).await.unwrap();
+    assert!(matches!(trail, filot::audit::Verified::Whole(_)), "{trail:?}");
 }
 
 fn millis_of(number: u32) -> u16 {

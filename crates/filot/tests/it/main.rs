@@ -7,10 +7,13 @@
 
 mod support;
 
+mod audit;
 mod backup;
 mod bench;
 mod blobs;
 mod bombs;
+mod buli2;
+mod callback;
 mod demo;
 mod doctor;
 mod durability;

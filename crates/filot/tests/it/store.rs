@@ -462,6 +462,7 @@ async fn a_person_decides_on_the_version_they_saw(rig: &Rig) {
     assert!(decided.reviewer.unwrap().starts_with("officer:"));
     assert!(matches!(store.resolve_review(review.id, verdict(None)).await, Err(Error::Conflict)));
     assert!(matches!(store.escalate(id, &Actor::System).await, Err(Error::Illegal(_))));
-    store.set_ticket(review.id, "BULI2-7").await.unwrap();
+    store.ticket_given(review.id, "BULI2-7").await.unwrap();
+    store.ticket_given(review.id, "BULI2-8").await.unwrap();
     assert_eq!(store.document(id).await.unwrap().ticket_id.as_deref(), Some("BULI2-7"));
 }

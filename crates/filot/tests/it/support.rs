@@ -2,10 +2,12 @@
 
 pub(crate) mod app;
 pub(crate) mod backends;
+pub(crate) mod buli2;
 pub(crate) mod cards;
 pub(crate) mod child;
 pub(crate) mod proxy;
 pub(crate) mod s3;
+pub(crate) mod serve;
 
 pub(crate) use app::{Deployment, TestApp};
 

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, multipart};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server, form, generous};
 use crate::support::Deployment;
+use crate::support::buli2::{Event, SECRET};
 use crate::support::cards::{Script, card, scripted};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,7 +227,8 @@ async fn a_file_opens_with_its_own_link_for_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_decides_once() {
-    let (mut server, _deployment) = Server::start(Deployment::embedded()).await;
+    let deployment = Deployment::embedded().with("BULI2_SIGNATURE_SECRET", SECRET);
+    let (mut server, _deployment) = Server::start(deployment).await;
     let who = server.person().await;
     let id = server.upload(&who, &card(1, Script::Approve, 0)).await.ok()["documentId"]
         .as_str()
@@ -245,21 +246,19 @@ async fn a_person_decides_once() {
         "again changes nothing"
     );
 
-    let key = server.inner.app.keys.service_internal.expose_secret().to_owned();
-    let decide = async |decision: &str| {
+    let deliver =
+        async |event: &str, body: Value| server.send(Event::new(event, &body).request(&server)).await;
+    let decide = async |event: &str, decision: &str| {
         let body =
             json!({ "reviewId": first["reviewId"], "documentId": id, "decision": decision, "notes": "seen" });
-        server.post("/internal/reviews", Some(&key), body).await
+        deliver(event, body).await
     };
-    assert_eq!(decide("rejected").await.ok()["verificationStatus"], "manually_rejected");
-    assert_eq!(decide("rejected").await.ok()["verificationStatus"], "manually_rejected", "delivered twice");
-    decide("approved").await.is(409, "conflict");
+    assert_eq!(decide("1", "rejected").await.ok()["verificationStatus"], "manually_rejected");
+    assert_eq!(decide("2", "rejected").await.ok()["verificationStatus"], "manually_rejected", "told twice");
+    decide("3", "approved").await.is(409, "review_decided");
     let verdict = server.get(&who, &format!("/verification/status/{id}")).await.ok();
     assert_eq!((&verdict["status"], &verdict["result"]["notes"]), (&json!("review_result"), &json!("seen")));
-    server
-        .post("/internal/reviews", Some(&key), json!({ "decision": "approved" }))
-        .await
-        .is(422, "invalid_field");
+    deliver("4", json!({ "decision": "approved" })).await.is(422, "invalid_field");
     server.inner.rest().await;
 }
 

@@ -1,9 +1,6 @@
 //! I4: the server is killed between the work and the answer; whoever repeats the request gets the same document.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -12,63 +9,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::server::{PASSWORD, form};
-use crate::program::filot;
 use crate::support::cards::{Script, card};
-use crate::support::eventually;
+use crate::support::serve::Serve;
 
 /// Lives of the server, and requests under way at each of its deaths.
 const LIVES: u32 = 20;
 const AT_ONCE: u32 = 10;
-
-/// `filot serve` itself, without readers.
-struct Serve {
-    child: Child,
-    address: String,
-}
-
-impl Serve {
-    async fn start(data: &Path, http: &Client) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(filot().get_program());
-        for (name, value) in filot().get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
-            .args(["serve", "--no-worker"])
-            .env("FILOT_DATA_DIR", data)
-            .env("PORT", port.to_string())
-            .env("FILOT_SERVER_REQUESTS_PER_MINUTE", "100000")
-            .env("FILOT_SERVER_UPLOADS_PER_MINUTE", "100000")
-            .env("FILOT_UPLOAD_FILES_PER_DAY", "0")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let serve = Self { child: command.spawn().unwrap(), address: format!("http://127.0.0.1:{port}") };
-        eventually("the server answers", Duration::from_secs(60), || async {
-            http.get(format!("{}/ready", serve.address)).send().await.is_ok_and(|a| a.status().is_success())
-        })
-        .await;
-        serve
-    }
-
-    async fn post(&self, http: &Client, path: &str, body: Value) -> Value {
-        http.post(format!("{}{path}", self.address)).json(&body).send().await.unwrap().json().await.unwrap()
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// Sends the document with this number under its key; the id of the document if an answer came.
 async fn upload(http: Client, address: String, access: String, number: u32) -> Option<(u16, Value)> {
@@ -88,7 +34,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
     let mut dice = StdRng::seed_from_u64(4);
     let credentials = json!({ "email": "a@example.com", "password": PASSWORD });
-    let mut serve = Serve::start(&data, &http).await;
+    let mut serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
     serve.post(&http, "/auth/register", credentials.clone()).await;
 
     let mut answered: HashMap<u32, String> = HashMap::new();
@@ -119,7 +65,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
                 None => cut_off += 1,
             }
         }
-        serve = Serve::start(&data, &http).await;
+        serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
     }
 
     let access = serve.post(&http, "/auth/login", credentials).await["accessToken"].clone();

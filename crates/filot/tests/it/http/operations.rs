@@ -7,9 +7,10 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::server::Server;
+use super::server::{PASSWORD, Server, form};
 use crate::support::Deployment;
 use crate::support::proxy::Mode;
+use crate::support::serve::Serve;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_tells_the_truth_in_the_fields_of_old() {
@@ -166,7 +167,7 @@ async fn the_description_is_that_of_the_routes() {
         GET /files/{id}; GET /health; GET /metrics; GET /profile; GET /ready; GET /verification/status/{id}; \
         POST /auth/first-admin; POST /auth/login; POST /auth/logout; POST /auth/refresh; POST /auth/register; \
         POST /auth/verify; POST /documents/upload; POST /documents/{id}/process; POST /internal/ocr/queue; \
-        POST /internal/reviews; POST /verification/{id}/escalate; PUT /profile";
+        POST /internal/reviews; POST /internal/reviews/{id}/callback; POST /verification/{id}/escalate; PUT /profile";
     assert_eq!(routes, known.split("; ").map(str::to_owned).collect());
     for (method, path, operation) in operations(&document) {
         let request =
@@ -180,6 +181,39 @@ async fn the_description_is_that_of_the_routes() {
             operation["responses"].get(answer.status.to_string()).is_some(),
             "{method} {path}: {answer:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloudwatch_hears_of_queues_and_verdicts_on_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let settings =
+        [("CLOUDWATCH_ENABLED", "true"), ("METRICS_FLUSH_INTERVAL_MS", "1000"), ("NODE_ENV", "staging")];
+    let serve = Serve::start(&folder.path().join("data"), &http, &[], &settings).await;
+    let account = json!({ "email": "a@example.com", "password": PASSWORD });
+    let access = serve.post(&http, "/auth/register", account).await["accessToken"].clone();
+    // A picture of nothing: read, and rejected or failed, but read.
+    let upload = http
+        .post(format!("{}/documents/upload", serve.address))
+        .bearer_auth(access.as_str().unwrap())
+        .header("Prefer", "wait=25")
+        .multipart(form(&crate::support::cards::card(1, crate::support::cards::Script::Approve, 0), "KTP"));
+    assert!(upload.send().await.unwrap().status().is_success());
+    let lines = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&serve.stdout).unwrap();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let has =
+        |name: &str| lines().iter().any(|line| line.get(name).is_some() && line["Environment"] == "staging");
+    for name in ["filot.queue_length", "filot.gpu.active_jobs", "filot.verification.latency_ms"] {
+        crate::support::eventually(name, Duration::from_secs(60), || async { has(name) }).await;
+    }
+    let now = i128::from(jiff::Timestamp::now().as_millisecond());
+    for line in lines() {
+        let at = i128::from(line["_aws"]["Timestamp"].as_i64().unwrap());
+        assert!((now - 600_000..=now + 5000).contains(&at), "{line}");
+        assert!(!line.to_string().contains("example.com"), "{line}");
     }
 }
 

@@ -1,0 +1,19 @@
+//! The audit trail: who did what, when and why, in a chain that shows whether anything was changed afterwards.
+//!
+//! Every entry holds the hash of the one before and a hash over itself. Whoever edits, deletes, inserts or reorders
+//! entries breaks the chain. Someone who may write to the database could compute all of it anew, or cut off its end;
+//! what shows that is a checkpoint, signed and kept elsewhere. Entries hold no personal data, so the chain outlives the
+//! documents it tells of.
+
+mod chain;
+mod checkpoint;
+mod command;
+mod evidence;
+mod instant;
+mod watch;
+
+pub use chain::{Broken, Chain, Content, Entry, GENESIS};
+pub use checkpoint::{Checkpoint, Unfit};
+pub use command::{Finding, checkpoint, export, public_key, verify, verify_evidence};
+pub use evidence::{Case, Evidence, Flaw, Proven};
+pub use watch::{Verified, keep_checkpoints, verify_trail};

@@ -1,0 +1,153 @@
+//! `filot audit …` and `filot verify-evidence`.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+
+use super::checkpoint::Checkpoint;
+use super::evidence::{Case, Evidence};
+use super::watch::{self, Verified};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::document::DocumentId;
+use crate::keys::Keys;
+use crate::store::{Actor, AuditEntry, Store};
+
+/// How a check ended: what to tell, and whether everything fits.
+pub type Finding = Result<String, String>;
+
+/// Follows the trail, and holds it against the checkpoints of a file. Those have to be signed with the key of this
+/// installation, or with `public_key`.
+///
+/// # Errors
+/// When the database or the file cannot be read.
+pub fn verify(
+    config: &Config,
+    checkpoint: Option<&Path>,
+    public_key: Option<String>,
+) -> anyhow::Result<Finding> {
+    let known = match checkpoint {
+        None => Vec::new(),
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let mut trusted = vec![Keys::load(&config.service)?.public_key()];
+            trusted.extend(public_key);
+            match Checkpoint::read_all(&text, &trusted) {
+                Ok(known) => known,
+                Err(unfit) => return Ok(Err(unfit.to_string())),
+            }
+        }
+    };
+    runtime()?.block_on(async {
+        let store = Store::connect(&config.service, Clock::default()).await?;
+        Ok(match watch::verify_trail(&store, &known).await? {
+            Verified::Broken(broken) => Err(broken.to_string()),
+            Verified::Whole(chain) if known.is_empty() => Ok(format!(
+                "{} entries, unbroken; that none were cut off the end shows only against a checkpoint (--checkpoint)",
+                chain.seq()
+            )),
+            Verified::Whole(chain) => {
+                Ok(format!("{} entries, unbroken, as {} checkpoints know them", chain.seq(), known.len()))
+            }
+        })
+    })
+}
+
+/// Writes a signed checkpoint to `out`, behind those that stand there, and returns the number of the last entry.
+///
+/// # Errors
+/// When the database cannot be read, the file not written, or the trail is broken: a broken one is not signed.
+pub fn checkpoint(config: &Config, out: &Path) -> anyhow::Result<i64> {
+    runtime()?.block_on(async {
+        let clock = Clock::default();
+        let store = Store::connect(&config.service, clock).await?;
+        let chain = match watch::verify_trail(&store, &[]).await? {
+            Verified::Whole(chain) => chain,
+            Verified::Broken(broken) => return Err(anyhow!("not signed: {broken}")),
+        };
+        let checkpoint = Checkpoint::sign(&chain, clock.now(), &Keys::load(&config.service)?);
+        watch::add(out, &checkpoint).with_context(|| format!("cannot write {}", out.display()))?;
+        Ok(chain.seq())
+    })
+}
+
+/// Writes the case of a document to `out` as a signed file. That it was made is an entry of the trail, and the last one
+/// in the file.
+///
+/// # Errors
+/// When there is no such document, the database cannot be reached, or the file cannot be written.
+pub fn export(config: &Config, id: DocumentId, out: &Path) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let clock = Clock::default();
+        let (store, keys) = (Store::connect(&config.service, clock).await?, Keys::load(&config.service)?);
+        let evidence = make(&store, &keys, id, clock).await?;
+        let mut text = serde_json::to_string(&evidence)?;
+        text.push('\n');
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // Personal data: for whoever made it only.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(out).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.with_context(|| format!("cannot write {}", out.display()))
+    })
+}
+
+async fn make(store: &Store, keys: &Keys, id: DocumentId, clock: Clock) -> anyhow::Result<Evidence> {
+    let document = store.document(id).await.with_context(|| format!("no document {id}"))?;
+    let subject = format!("document:{id}");
+    let entry = AuditEntry {
+        actor: &Actor::Operator,
+        action: "document.export",
+        subject: subject.clone(),
+        reason: None,
+        before: None,
+        after: None,
+    };
+    store.audit(entry).await?;
+    let reviews = store.reviews_of_document(id).await?;
+    let mut subjects = vec![subject];
+    subjects.extend(reviews.iter().map(|review| format!("review:{}", review.id)));
+    // The entries first: the head, read after them, reaches at least as far.
+    let entries = store.audit_about(subjects).await?;
+    let head = store.audit_head().await?;
+    let now = clock.now();
+    let case = Case::new(&document, &reviews, entries, Checkpoint::sign(&head, now, keys), now);
+    Ok(Evidence::sign(&case, keys)?)
+}
+
+/// Checks an evidence file, without database or settings.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn verify_evidence(
+    path: &Path,
+    public_key: Option<&str>,
+    photo: Option<&Path>,
+) -> anyhow::Result<Finding> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let photo = photo
+        .map(|photo| std::fs::read(photo).with_context(|| format!("cannot read {}", photo.display())))
+        .transpose()?;
+    Ok(match Evidence::verify(&text, public_key, photo.as_deref()) {
+        Ok(proven) if public_key.is_some() => Ok(proven.to_string()),
+        Ok(proven) => Ok(format!(
+            "{proven}\nThe key was taken from the file: compare it with the one that `filot audit public-key` shows."
+        )),
+        Err(flaw) => Err(flaw.to_string()),
+    })
+}
+
+/// The key that others check checkpoints and evidence with.
+///
+/// # Errors
+/// When there are no keys.
+pub fn public_key(config: &Config) -> anyhow::Result<String> {
+    Ok(Keys::load(&config.service)?.public_key())
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
