@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use filot_cards::kind::DeclaredType;
@@ -15,7 +16,7 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{audit, backup, bench, demo, doctor, http, pdf, sample, serve};
+use crate::{audit, backup, bench, demo, doctor, http, pdf, probe, sample, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -64,6 +65,12 @@ enum Command {
     },
     /// Bring the database's schema up to date
     Migrate,
+    /// Ask the service that these settings describe how it is; 0 when it answers with 200, 69 when not
+    Health {
+        /// Whether it can take requests, rather than whether it lives
+        #[arg(long)]
+        ready: bool,
+    },
     Demo(DemoArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
@@ -346,6 +353,7 @@ impl Cli {
                     n => format!("made {n} steps: {}", steps.join(", ")),
                 });
             })),
+            Command::Health { ready } => health(&config, ready),
             Command::Demo(args) => ran(demo::run(config, args.count, args.seed)),
             Command::Backup(args) => ran(backup::backup(&config, &args.out).map(|contents| {
                 tell(&format!("{} documents in {}", contents.documents, args.out.display()));
@@ -393,6 +401,20 @@ fn run_scan(args: ScanArgs, mut config: Config, clock: Clock) -> u8 {
         today: clock.today(),
     };
     scan::run(&reader, &order).unwrap_or_else(|error| complain(EXIT_OUTPUT, &format!("{error:#}")))
+}
+
+fn health(config: &Config, ready: bool) -> u8 {
+    let server = &config.service.server;
+    let path = if ready { "/ready" } else { "/health" };
+    match probe::ask(&server.host, server.port, path, Duration::from_secs(3)) {
+        Ok(answer) => {
+            let told = writeln!(io::stdout(), "{}", answer.body);
+            if answer.status == 200 { ran(told.map_err(Into::into)) } else { EXIT_UNAVAILABLE }
+        }
+        Err(error) => {
+            complain(EXIT_UNAVAILABLE, &format!("no answer from {}:{}: {error}", server.host, server.port))
+        }
+    }
 }
 
 fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {

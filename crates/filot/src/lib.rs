@@ -26,6 +26,7 @@ pub mod models;
 pub mod pdf;
 pub mod pii;
 pub mod pipeline;
+pub mod probe;
 pub mod queue;
 pub mod reader;
 pub mod sample;
