@@ -306,12 +306,20 @@ fn foreign_text(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> bool {
     sharp >= SHARP_LETTERS && by_ktp.max(by_npwp) * 2 < sharp
 }
 
-/// A card's frame was found in a picture too dark, blurred or small to read: better ask again than reject.
+/// Brightness below which a picture is dim.
+const DIM: f32 = 0.28;
+/// Contrast of a dim picture in which neither outline nor text shows although a card may be there. Bare surfaces have
+/// less; with more, a card would show.
+const VEILED: std::ops::Range<f32> = 0.08..0.15;
+
+/// The picture is too dark, blurred or small to read, and a card's frame was found in it or could not be: better ask again
+/// than reject.
 fn perhaps_unreadable(page: &Page) -> bool {
     let Quality { card_width_px, brightness, contrast, glare, .. } = page.quality;
     let measured = card_width_px > 0.0;
-    let poor = brightness < 0.28 || contrast < 0.25 || card_width_px < 250.0 || glare > 0.25;
-    measured && poor && page.frame.framing == Framing::Card && has_card_shape(page)
+    let poor = brightness < DIM || contrast < 0.25 || card_width_px < 250.0 || glare > 0.25;
+    let framed = page.frame.framing == Framing::Card && has_card_shape(page);
+    measured && (poor && framed || brightness < DIM && VEILED.contains(&contrast))
 }
 
 /// Whether the frame in the photo is about as oblong as an ID-1 card; prints of portraits are not.
@@ -322,4 +330,24 @@ fn has_card_shape(page: &Page) -> bool {
     let ratio = (side(a, b) + side(c, d)) / (side(b, c) + side(d, a));
     let ratio = if ratio < 1.0 { 1.0 / ratio } else { ratio };
     (1.42..1.80).contains(&ratio)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filot_ocr::page::Frame;
+
+    #[test]
+    fn a_picture_too_dark_to_show_an_outline_may_hold_a_card_and_a_bare_one_does_not() {
+        let seen = |brightness, contrast| {
+            let to_photo = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+            let frame = Frame { framing: Framing::Text, width: 800.0, height: 600.0, to_photo, turned: 0 };
+            let quality = Quality { card_width_px: 800.0, brightness, contrast, ..Quality::default() };
+            perhaps_unreadable(&Page { frame, lines: Vec::new(), quality })
+        };
+        assert!(seen(0.15, 0.10));
+        assert!(!seen(0.09, 0.02), "a lens cap");
+        assert!(!seen(0.60, 0.10), "a bright table");
+        assert!(!seen(0.20, 0.50), "a legible picture");
+    }
 }

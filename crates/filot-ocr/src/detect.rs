@@ -156,7 +156,7 @@ fn unit(a: Point, b: Point, c: Point, d: Point) -> Point {
 
 /// Orders a rectangle's corners clockwise so that the first side is the long one and points right (or down, if it is
 /// steeper than 45°).
-fn reading_order(mut corners: [Point; 4]) -> Quad {
+pub(crate) fn reading_order(mut corners: [Point; 4]) -> Quad {
     let centre = Point {
         x: corners.iter().map(|p| p.x).sum::<f32>() / 4.0,
         y: corners.iter().map(|p| p.y).sum::<f32>() / 4.0,

@@ -9,11 +9,13 @@ use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
 use crate::canvas::Canvas;
-use crate::page::Rect;
+use crate::page::{Framing, Rect};
 
 /// At most so many pixels of the card's middle are looked at: more adds little, and the straightening is not exact
 /// enough to keep a grid of two pixels in step much farther.
 const MOST: (usize, usize) = (1024, 640);
+/// Where only the direction of the text is known, perspective stays in the picture and a grid keeps in step less far.
+const MOST_IN_PERSPECTIVE: (usize, usize) = (384, 256);
 /// Sizes are multiples of this, which keeps the transform fast.
 const STEP: usize = 32;
 /// With fewer pixels than this along either side there is nothing to see.
@@ -43,7 +45,11 @@ const HALF_STRENGTH: f32 = 11.5;
 pub(crate) fn strength(canvas: &Canvas) -> f32 {
     let (width, height) = canvas.size();
     let side = |pixels: f32, most: usize| ((0.94 * pixels) as usize).min(most) / STEP * STEP;
-    let (columns, rows) = (side(width, MOST.0), side(height, MOST.1));
+    let most = match canvas.frame.framing {
+        Framing::Card => MOST,
+        Framing::Text => MOST_IN_PERSPECTIVE,
+    };
+    let (columns, rows) = (side(width, most.0), side(height, most.1));
     if columns < LEAST || rows < LEAST {
         return 0.0;
     }
