@@ -24,7 +24,7 @@ use crate::store::{Actor, AuditEntry, ReviewStatus};
 
 /// Longest side of the photo as it is shown, and the quality it is packed with: what keeps a page light.
 const LONGEST: u32 = 1280;
-const QUALITY: u8 = 72;
+const QUALITY: u8 = 62;
 
 pub(super) async fn original(
     State(console): State<Console>,

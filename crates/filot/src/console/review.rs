@@ -89,6 +89,11 @@ struct FieldView {
 
 struct Crop {
     view_box: String,
+    // The same in parts: an inner picture of just this size cuts off what lies around it.
+    x: f32,
+    y: f32,
+    w: f32,
+    h: f32,
     href: String,
     width: f32,
     height: f32,
@@ -252,25 +257,37 @@ fn field(
         Some(percent) if percent < 80 => "weak",
         _ => "sure",
     };
-    let (original, straightened) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
+    let (photo, straight) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
     let text = |region: &Option<Region>| region.map(|region| region.text()).unwrap_or_default();
     // A straightened crop is easier to read, where there is one.
-    let crop = straightened.zip(pictures.straightened.as_ref()).or(original.map(|o| (o, &pictures.original)));
+    let crop = straight.zip(pictures.straightened.as_ref()).or(photo.map(|o| (o, &pictures.original)));
+    let before = changed.then(|| read.unwrap_or_default());
+    // What was read is told once.
+    let original = present.map(|field| &field.original).filter(|&original| {
+        !original.is_empty()
+            && present.is_some_and(|f| f.value != *original)
+            && before.as_ref() != Some(original)
+    });
+    let original = original.cloned();
     FieldView {
         key: key.as_str(),
         label: language.field(key),
         value: present.map(|field| field.value.clone()).unwrap_or_default(),
         confidence,
-        original: present.filter(|field| field.original != field.value).map(|field| field.original.clone()),
-        before: changed.then(|| read.unwrap_or_default()),
+        original,
+        before,
         confirmed: correction.is_some() && !changed,
         missing: present.is_none(),
         findings,
         class,
-        original_place: text(&original),
-        straightened_place: text(&straightened),
-        crop: crop.map(|(region, picture)| Crop {
-            view_box: viewer::crop(region),
+        original_place: text(&photo),
+        straightened_place: text(&straight),
+        crop: crop.map(|(region, picture)| (viewer::crop(region), picture)).map(|(region, picture)| Crop {
+            view_box: region.text(),
+            x: region.x,
+            y: region.y,
+            w: region.width,
+            h: region.height,
             href: href(id, picture),
             width: picture.width,
             height: picture.height,

@@ -6,7 +6,7 @@ use super::Fields;
 use crate::desk::Place;
 
 /// Pixels across the straightened picture.
-pub(super) const STRAIGHTENED_WIDTH: u32 = 1012;
+pub(super) const STRAIGHTENED_WIDTH: u32 = 960;
 /// Room around a field that is zoomed to, in its own heights.
 const MARGIN: f32 = 1.6;
 
@@ -147,14 +147,14 @@ pub(super) fn shown(picture: &Picture, region: Option<Region>, turn: u16) -> Sho
     let region = region.map_or_else(|| picture.whole(), |region| region.with_margin(MARGIN));
     let (x, y) = (region.x + region.width / 2.0, region.y + region.height / 2.0);
     let (width, height) =
-        if turn % 180 == 0 { (region.width, region.height) } else { (region.height, region.width) };
+        if turn.is_multiple_of(180) { (region.width, region.height) } else { (region.height, region.width) };
     let view = Region { x: x - width / 2.0, y: y - height / 2.0, width, height };
     Shown { view_box: view.text(), transform: format!("rotate({turn} {x:.1} {y:.1})") }
 }
 
 /// The window through which a field's crop is seen.
-pub(super) fn crop(region: Region) -> String {
-    region.with_margin(0.3).text()
+pub(super) fn crop(region: Region) -> Region {
+    region.with_margin(0.25)
 }
 
 #[cfg(test)]

@@ -171,5 +171,9 @@
 
   // After saving a field the page comes back to it.
   const there = location.hash.startsWith('#field-') && one(location.hash);
-  if (there) there.focus();
+  if (there) {
+    scrollTo(0, 0);
+    there.focus({ preventScroll: true });
+    there.scrollIntoView({ block: 'nearest' });
+  }
 })();

@@ -188,7 +188,7 @@ fn capabilities(profile: &Path, setting: Setting) -> serde_json::Map<String, Val
     }
     if width < 600 {
         options["mobileEmulation"] =
-            json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0 } });
+            json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 1.5 } });
     }
     let mut all = serde_json::Map::new();
     all.insert("goog:chromeOptions".to_owned(), options);
