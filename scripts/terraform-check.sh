@@ -50,7 +50,8 @@ trap cleanup EXIT
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 double=http://127.0.0.1:$port
-MOTO_IAM_LOAD_MANAGED_POLICIES=true "$moto/bin/python" scripts/aws_double.py --host 127.0.0.1 --port "$port" >"$work/moto.log" 2>&1 &
+# Services count as running, as if their tasks had started.
+MOTO_IAM_LOAD_MANAGED_POLICIES=true MOTO_ECS_SERVICE_RUNNING=2 "$moto/bin/python" scripts/aws_double.py --host 127.0.0.1 --port "$port" >"$work/moto.log" 2>&1 &
 server=$!
 for _ in $(seq 100); do
     curl --silent --output /dev/null "$double/moto-api/" && break
