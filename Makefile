@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-load fuzz-api lint models setup axe screenshots
+.PHONY: help run samples test bench bench-load fuzz-api lint models setup axe screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -19,6 +19,10 @@ help:
 	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
+	@echo "make image           the API's image as filot:local, with Docker or buildah"
+	@echo "make check-deploy    everything in deploy/ without running it: shellcheck, hadolint, checkov, names, settings"
+	@echo "make image-check     build the image without a daemon and run it as a container would (root)"
+	@echo "make terraform-check apply deploy/terraform to an AWS double"
 	@echo "make setup    install the Debian packages that FiLot uses"
 
 models:
@@ -62,6 +66,22 @@ fuzz-api: models
 
 screenshots: setup models axe
 	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots
+
+image: models
+	$(CARGO) build --release --package filot
+	@scripts/build-image.sh api filot:local
+
+check-deploy:
+	$(CARGO) build --release --package filot
+	@scripts/check-deploy.sh
+
+image-check: models
+	$(CARGO) build --release --package filot
+	@scripts/image-check.sh
+
+terraform-check:
+	$(CARGO) build --release --package filot
+	@scripts/terraform-check.sh
 
 lint:
 	$(CARGO) fmt --all -- --check

@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 moto_version=5.2.5
+awscli_version=1.46.3
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 program=$(realpath -m "${FILOT_PROGRAM:-$target/release/filot}")
 
@@ -24,10 +25,10 @@ fi
 [[ -x $program ]] || die "$program is not there (it must accept the tasks' settings): cargo build --release --package filot"
 
 moto=$target/tools/moto-$moto_version
-if [[ ! -x $moto/bin/moto_server ]]; then
+if [[ ! -x $moto/bin/moto_server || ! -x $moto/bin/aws ]]; then
     mkdir -p "$target/tools"
     python3 -m venv "$moto"
-    "$moto/bin/pip" --quiet install "moto[server]==$moto_version"
+    "$moto/bin/pip" --quiet install "moto[server]==$moto_version" "awscli==$awscli_version"
 fi
 
 # A configuration of the user's own (mirrors, tokens) has no part in this.
@@ -49,16 +50,19 @@ trap cleanup EXIT
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 double=http://127.0.0.1:$port
-"$moto/bin/python" scripts/aws_double.py --host 127.0.0.1 --port "$port" >"$work/moto.log" 2>&1 &
+# Services count as running, as if their tasks had started.
+MOTO_IAM_LOAD_MANAGED_POLICIES=true MOTO_ECS_SERVICE_RUNNING=2 "$moto/bin/python" scripts/aws_double.py --host 127.0.0.1 --port "$port" >"$work/moto.log" 2>&1 &
 server=$!
-for _ in $(seq 100); do
-    curl --silent --output /dev/null "$double/moto-api/" && break
-    sleep 0.1
+until curl --silent --output /dev/null "$double/moto-api/"; do
+    kill -0 "$server" 2>/dev/null || { cat "$work/moto.log" >&2; die "the AWS double does not start"; }
+    ((SECONDS < 120)) || die "the AWS double does not answer"
+    sleep 0.2
 done
 
 mkdir "$work/deploy"
 cp deploy/alarms.json "$work/deploy/"
 cp -r deploy/terraform "$work/deploy/terraform"
+repo=$PWD
 cd "$work/deploy/terraform"
 rm -rf .terraform ./*.tfstate* backend.tf terraform.tfvars
 # Every service of the provider that is used here goes to the double; a forgotten one would fail for lack of credentials.
@@ -81,7 +85,11 @@ HCL
 terraform init -input=false -no-color -plugin-dir="$plugins" >"$work/init.log" 2>&1 || { cat "$work/init.log" >&2; die "terraform init failed"; }
 terraform validate -no-color
 
-# The network that operators bring along.
+export AWS_ENDPOINT_URL=$double AWS_ACCESS_KEY_ID=double AWS_SECRET_ACCESS_KEY=double AWS_REGION=ap-southeast-2 \
+    AWS_DEFAULT_REGION=ap-southeast-2 AWS_ACCOUNT_ID=123456789012 IMAGE_TAG=next DEPLOY_POLL=1 DEPLOY_TIMEOUT=20
+PATH=$moto/bin:$PATH
+# The certificate and the network that operators bring along.
+certificate=$(aws acm request-certificate --domain-name api.example.com --query CertificateArn --output text)
 network() {
     python3 - "$double" <<'PY'
 import sys, urllib.parse, urllib.request, re
@@ -146,7 +154,7 @@ PY
 cat >"$work/full.tfvars.json" <<JSON
 {
   "vpc_id": "$vpc", "public_subnet_ids": ["$public1", "$public2"], "private_subnet_ids": ["$private1", "$private2"],
-  "certificate_arn": "arn:aws:acm:ap-southeast-2:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+  "certificate_arn": "$certificate",
   "public_url": "https://api.example.com", "r2_endpoint": "https://0.r2.cloudflarestorage.com", "r2_bucket": "documents",
   "egress": {"postgresql": {"port": 5432, "cidrs": ["10.0.0.0/16"]}, "redis": {"port": 6379, "cidrs": ["10.0.0.0/16", "10.1.0.0/16"]}},
   "redis_password": true, "buli2_api_url": "https://buli2.example.com", "stack_project_id": "00000000-0000-0000-0000-000000000000",
@@ -157,6 +165,33 @@ cat >"$work/full.tfvars.json" <<JSON
 JSON
 apply full
 settings full
+
+# The deployment scripts on the same double: refused while secrets have no value; a new revision, a rollout, back again.
+deployment() {
+    local script=$1 cluster=$2 service=$3 out
+    # shellcheck disable=SC2015 # either of the two is a failure
+    "$repo/scripts/$script" register && "$repo/scripts/$script" update && "$repo/scripts/$script" rollback || return 1
+    out=$(aws ecs describe-services --cluster "$cluster" --services "$service" --query 'services[0].taskDefinition' --output text)
+    [[ $out == *:1 ]] || { echo "$script rollback: ${out##*/} runs"; return 1; }
+    if "$repo/scripts/$script" rollback; then echo "$script rolls back from the first revision"; return 1; fi
+}
+if out=$("$repo/scripts/deploy-backend.sh" update 2>&1) || [[ $out != *"has no value yet"* ]]; then
+    failed=1
+    echo "terraform-check: FAILED: a rollout without the values of secrets is not refused: $out" >&2
+fi
+for secret in $(terraform output -json secrets | python3 -c 'import json, sys; print(*json.load(sys.stdin))'); do
+    aws secretsmanager put-secret-value --secret-id "$secret" --secret-string "the value of $secret" >/dev/null
+done
+for target in "deploy-backend.sh filot-backend-cluster filot-backend-service" "deploy-ocr-gpu.sh filot-ocr-gpu-cluster filot-ocr-gpu-service"; do
+    read -ra words <<<"$target"
+    if deployment "${words[@]}" >"$work/deployment.log" 2>&1; then
+        echo "terraform-check: ${words[0]}: register, update, rollback on the double"
+    else
+        failed=1
+        cat "$work/deployment.log" >&2
+        echo "terraform-check: FAILED: ${words[0]}" >&2
+    fi
+done
 # The same installation with what can be left out left out.
 python3 - "$work/full.tfvars.json" >"$work/small.tfvars.json" <<'PY'
 import json, sys

@@ -17,7 +17,7 @@ locals {
   # Secrets by the name of their environment variable. Those of an integration exist when it is switched on.
   secrets = toset(concat(
     ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "SESSION_SECRET", "SERVICE_INTERNAL_KEY", "CF_R2_ACCESS_KEY_ID",
-    "CF_R2_SECRET_ACCESS_KEY", "FILOT_METRICS_TOKEN"],
+    "CF_R2_SECRET_ACCESS_KEY", "FILOT_METRICS_TOKEN", "FILOT_AUDIT_SIGNING_KEY"],
     var.redis_password ? ["REDIS_PASSWORD"] : [],
     var.buli2_api_url != "" ? ["BULI2_API_KEY", "BULI2_SIGNATURE_SECRET"] : [],
     var.stack_project_id != "" ? ["STACK_SECRET_SERVER_KEY"] : [],
@@ -46,8 +46,8 @@ locals {
       DATABASE_MAX_CONNECTIONS = "16"
     },
     var.buli2_api_url != "" ? {
-      BULI2_API_URL      = var.buli2_api_url
-      BULI2_CALLBACK_URL = "${trimsuffix(var.public_url, "/")}/internal/reviews"
+      # Answers come to /internal/reviews of FILOT_PUBLIC_URL, the default of BULI2_CALLBACK_URL.
+      BULI2_API_URL = var.buli2_api_url
     } : {},
     var.stack_project_id != "" ? { STACK_PROJECT_ID = var.stack_project_id } : {},
     var.temporal != null ? {

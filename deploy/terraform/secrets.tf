@@ -23,7 +23,7 @@ resource "aws_kms_alias" "this" {
 
 data "aws_iam_policy_document" "key" {
   #checkov:skip=CKV_AWS_109:the policy of a key speaks of this key alone; without its account nobody could change it
-  #checkov:skip=CKV_AWS_111:as above
+  #checkov:skip=CKV_AWS_111:the policy of a key speaks of this key alone
   #checkov:skip=CKV_AWS_356:in the policy of a key "*" is the key itself
   statement {
     sid       = "Account"
