@@ -22,9 +22,11 @@ use crate::document::ReviewId;
 use crate::reader::Reader;
 use crate::store::{Actor, AuditEntry, ReviewStatus};
 
-/// Longest side of the photo as it is shown, and the quality it is packed with: what keeps a page light.
+/// Longest side of the photo as it is shown.
 const LONGEST: u32 = 1280;
-const QUALITY: u8 = 62;
+/// The qualities it is packed with, until it has no more bytes than this: what keeps a page light.
+const QUALITIES: [u8; 4] = [72, 62, 50, 38];
+const HEAVIEST: usize = 88_000;
 
 pub(super) async fn original(
     State(console): State<Console>,
@@ -99,8 +101,14 @@ fn reduced(picture: RgbImage) -> RgbImage {
 
 fn packed(picture: &RgbImage) -> Option<Vec<u8>> {
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-        .encode(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
-        .ok()?;
+    for quality in QUALITIES {
+        jpeg.clear();
+        JpegEncoder::new_with_quality(&mut jpeg, quality)
+            .encode(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+            .ok()?;
+        if jpeg.len() <= HEAVIEST {
+            break;
+        }
+    }
     Some(jpeg)
 }

@@ -479,7 +479,7 @@ async fn save(browser: &Browser, path: &Path) {
     let took = "const e = performance.getEntriesByType('navigation')[0]; \
                 return Math.round(e.responseEnd - e.requestStart) + ' ms to the end of the page, ' \
                 + Math.round(e.domContentLoadedEventEnd - e.requestStart) + ' ms to a usable one'";
-    println!("{}: {}", browser.path().await, browser.run(took).await);
+    eprintln!("{}: {}", browser.path().await, browser.run(took).await);
     let png = browser.client.screenshot().await.unwrap();
     let picture = image::load_from_memory(&png).unwrap().to_rgb8();
     let mut jpeg = Vec::new();
