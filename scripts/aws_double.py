@@ -63,6 +63,9 @@ def keeping(handle):
             value = self._get_param(name)
             if value is not None:
                 setattr(service, attribute, value)
+        # The deployment that the update started; nothing runs here, so it is done at once.
+        if service.deployments and service.task_definition:
+            service.deployments[0]["taskDefinition"] = service.task_definition
         if getattr(service, "capacity_provider_strategy", None):
             # AWS names one of the two.
             service.launch_type = None
