@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod durability;
 mod flow;
+mod health;
 mod http;
 mod malformed;
 mod pdf;
