@@ -11,7 +11,7 @@ import sys
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
-from moto.ec2.models.security_groups import SecurityRule
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.server import main
 
@@ -63,6 +63,9 @@ def keeping(handle):
             value = self._get_param(name)
             if value is not None:
                 setattr(service, attribute, value)
+        # The deployment that the update started; nothing runs here, so it is done at once.
+        if service.deployments and service.task_definition:
+            service.deployments[0]["taskDefinition"] = service.task_definition
         if getattr(service, "capacity_provider_strategy", None):
             # AWS names one of the two.
             service.launch_type = None
@@ -75,7 +78,7 @@ for name in ("create_service", "update_service"):
     setattr(EC2ContainerServiceResponse, name, keeping(getattr(EC2ContainerServiceResponse, name)))
 
 # The description of a rule that names another group.
-SecurityRule.description = property(
+SecurityGroupRule.description = property(
     lambda rule: (rule.ip_range or {}).get("Description") or (rule.source_group or {}).get("Description")
 )
 

@@ -151,14 +151,14 @@ check_secrets() {
     for arn in $wanted; do
         # shellcheck disable=SC2016 # the backticks are JMESPath's
         versions=$(aws_text secretsmanager describe-secret --secret-id "$arn" --query 'keys(VersionIdsToStages || `{}`)') || exit 1
-        [[ -n $versions ]] || die "the secret $arn has no value yet: see 'Secrets' in docs/runbook.md"
+        [[ -n $versions ]] || die "the secret $arn has no value yet: see 'AWS: the first time' in docs/runbook.md"
     done
 }
 
 # roll_out TASK_DEFINITION: and waits until it is done. The circuit breaker of ECS goes back by itself when new tasks do
 # not become healthy; that is an error here.
 roll_out() {
-    local target=$1 begun=$SECONDS state current
+    local target=$1 begun=$SECONDS state current seen=''
     [[ -n $dry_run ]] || check_secrets "$target"
     change aws ecs update-service --cluster "$cluster" --service "$service" --task-definition "$target" --output json >/dev/null ||
         die "cannot update $service: does it exist? terraform apply makes it (docs/runbook.md)"
@@ -171,11 +171,13 @@ roll_out() {
         # shellcheck disable=SC2016 # the backticks are JMESPath's
         read -r current state < <(aws_text ecs describe-services --cluster "$cluster" --services "$service" \
             --query 'services[0].deployments[?status==`PRIMARY`].[taskDefinition,rolloutState] | [0]')
-        if [[ $current != "$target" || $state == FAILED ]]; then
+        if [[ $current == "$target" ]]; then seen=1; fi
+        # Right after the update an answer may still be the one from before.
+        if [[ $state == FAILED && $current == "$target" ]] || { [[ $current != "$target" ]] && [[ -n $seen || $((SECONDS - begun)) -gt 30 ]]; }; then
             aws_text ecs describe-services --cluster "$cluster" --services "$service" --query 'services[0].events[:5].message' >&2
             die "the rollout failed and $service runs ${current##*/} again; the log of the tasks tells why (docs/runbook.md, 'A rollout fails')"
         fi
-        [[ $state == COMPLETED ]] && break
+        [[ $current == "$target" && $state == COMPLETED ]] && break
         ((SECONDS - begun < timeout_s)) || die "the rollout has not ended after $timeout_s s; look at it, or go back: $name rollback"
         sleep "$poll_s"
     done

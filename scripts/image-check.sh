@@ -135,30 +135,40 @@ merged = dict(pair.split("=", 1) for pair in [*own, *sys.argv[2:]])
 print("\n".join(f"{name}={value}" for name, value in merged.items()))
 PY
 }
-# start NAME DATA [OPTIONS]: runs the image's command, waits for /health, and looks at the process. Sets service and base_url.
+# start NAME DATA [OPTIONS]: runs the image's command, waits for /health, and looks at the process. Sets service. The
+# bound is on the best of three starts: a busy machine makes single ones late, a slow program all of them.
 start() {
-    local name=$1 data=$2 begun now uid caps cpu took
+    local name=$1 data=$2 begun now uid caps cpu took try
     shift 2
-    begun=$EPOCHREALTIME
-    contained "$data" /usr/local/bin/filot serve "$@" >"$work/$name.out" 2>"$work/$name.log" &
-    service=$!
-    pids+=("$service")
-    until [[ $(curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' "$base_url/health") == 200 ]]; do
-        kill -0 "$service" 2>/dev/null || { cat "$work/$name.log" >&2; die "$name: the service ended by itself"; }
+    for try in 1 2 3; do
+        begun=$EPOCHREALTIME
+        contained "$data" /usr/local/bin/filot serve "$@" >"$work/$name.out" 2>"$work/$name.log" &
+        service=$!
+        pids+=("$service")
+        until [[ $(curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' "$base_url/health") == 200 ]]; do
+            kill -0 "$service" 2>/dev/null || { cat "$work/$name.log" >&2; die "$name: the service ended by itself"; }
+            now=$EPOCHREALTIME
+            ((${now%.*} - ${begun%.*} < 30)) || die "$name: no /health within 30 s"
+            sleep 0.005
+        done
         now=$EPOCHREALTIME
-        ((${now%.*} - ${begun%.*} < 30)) || die "$name: no /health within 30 s"
-        sleep 0.005
+        took=$(python3 -c "print(f'{$now - $begun:.2f}')")
+        # Fields 14 and 15 of stat, in hundredths of a second: what the start costs, whatever else the machine does.
+        cpu=$(awk '{ print ($14 + $15) / 100 }' "/proc/$service/stat")
+        measured "$name: /health answered $took s after the start, $cpu s of CPU; load average $(cut -d' ' -f1 /proc/loadavg) on $(nproc) cores"
+        if python3 -c "import sys; sys.exit($took > $max_start_s)"; then break; fi
+        if ((try == 3)); then
+            wrong "$name: never within $max_start_s s"
+        else
+            kill -TERM "$service"
+            wait "$service" || true
+        fi
     done
-    now=$EPOCHREALTIME
-    took=$(python3 -c "print(f'{$now - $begun:.2f}')")
-    # Fields 14 and 15 of stat, in hundredths of a second: what the start costs, whatever else the machine does.
-    cpu=$(awk '{ print ($14 + $15) / 100 }' "/proc/$service/stat")
     uid=$(awk '/^Uid:/ { print $2 $3 $4 $5 }' "/proc/$service/status")
     caps=$(awk '/^Cap(Prm|Eff|Amb|Inh):/ { print $2 }' "/proc/$service/status" | sort -u)
     [[ $uid == 10001100011000110001 ]] || wrong "$name: the process runs as $uid"
     [[ $caps == 0000000000000000 ]] || wrong "$name: the process has capabilities: $caps"
-    measured "$name: /health answered $took s after the start, $cpu s of CPU, load average $(cut -d' ' -f1 /proc/loadavg) on $(nproc) cores (as uid 10001, no capabilities, read-only root); memory $(awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$service/status") MiB"
-    python3 -c "import sys; sys.exit($took > $max_start_s)" || wrong "$name: later than $max_start_s s"
+    measured "$name: as uid 10001, no capabilities, read-only root; memory $(awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$service/status") MiB"
 }
 # stop NAME: as an orchestrator stops it.
 stop() {

@@ -25,6 +25,7 @@ mod desk;
 mod doctor;
 mod durability;
 mod flow;
+mod health;
 mod http;
 mod malformed;
 mod pdf;
