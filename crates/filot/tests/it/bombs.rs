@@ -121,6 +121,8 @@ fn bombs_neither_take_long_nor_much_memory() {
     let folder = tempfile::tempdir().unwrap();
     let ordinary = samples(2, 1);
     RgbImage::from_pixel(2400, 1600, Rgb([200; 3])).save(ordinary.path().join("empty.png")).unwrap();
+    // Pages are drawn larger than most photos are, so a harmless one is part of what is usual.
+    fs::write(ordinary.path().join("page.pdf"), pages(1)).unwrap();
     let usual = watch(ordinary.path(), 1).peak_mib;
     for (name, bytes, refused) in bombs() {
         let path = folder.path().join(name);
