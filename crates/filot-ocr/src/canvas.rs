@@ -66,13 +66,15 @@ impl Pyramid {
                 let below = if (y0 as f32) < max_y { stride } else { 0 };
                 let at = y0 * stride + x0 * 3;
                 // Whole pixels at a time: one bounds check for three channels.
-                let [a, b, c, d] =
-                    [0, right, below, right + below].map(|offset| &data[at + offset..at + offset + 3]);
-                for (channel, value) in pixel.iter_mut().enumerate() {
-                    let [a, b, c, d] = [a, b, c, d].map(|p| f32::from(p[channel]));
-                    let top = a + (b - a) * fx;
-                    let bottom = c + (d - c) * fx;
-                    *value = (top + (bottom - top) * fy + 0.5) as u8;
+                let whole = |offset: usize| &data[at + offset..at + offset + 3];
+                let (a, b) = (whole(0), whole(right));
+                let (c, d) = (whole(below), whole(right + below));
+                // Spelt out: this is the innermost loop of everything that looks at pixels.
+                for channel in 0..3 {
+                    let (a, c) = (f32::from(a[channel]), f32::from(c[channel]));
+                    let top = a + (f32::from(b[channel]) - a) * fx;
+                    let bottom = c + (f32::from(d[channel]) - c) * fx;
+                    pixel[channel] = (top + (bottom - top) * fy + 0.5) as u8;
                 }
             }
         }

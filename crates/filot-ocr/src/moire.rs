@@ -97,7 +97,7 @@ fn fine(grey: &[f32], columns: usize) -> Vec<f32> {
     fine
 }
 
-/// Power by spatial frequency, relative to all frequencies of the same distance from zero, averaged over 3 × 3 bins.
+/// Power by spatial frequency, relative to all frequencies of the same distance from zero.
 struct Spectrum {
     /// Frequencies along the rows: 0 up to half a cycle per pixel. Those below zero mirror them.
     across: usize,
@@ -130,7 +130,6 @@ impl Spectrum {
         planner.plan_fft_forward(down).process(&mut turned);
         let mut spectrum = Self { across, down, power: turned.iter().map(Complex::norm_sqr).collect() };
         spectrum.even_out();
-        spectrum.blur();
         spectrum
     }
 
@@ -141,50 +140,53 @@ impl Spectrum {
         (x as f32 / (2 * self.across) as f32, y / self.down as f32)
     }
 
+    /// Cycles per pixel in the bin's own direction.
+    fn radius(&self, at: usize) -> f32 {
+        let (fx, fy) = self.frequency(at);
+        (fx * fx + fy * fy).sqrt()
+    }
+
     /// Divides by the typical power of the ring that a frequency lies on.
     fn even_out(&mut self) {
-        let ring = |(fx, fy): (f32, f32)| {
-            let radius = fx.hypot(fy);
-            let wanted = radius > LOW && radius < 0.5 && fx < HIGH && fy.abs() < HIGH;
-            wanted.then_some((radius * RINGS) as usize)
-        };
+        let rings_of_bins: Vec<Option<usize>> = (0..self.power.len())
+            .map(|at| {
+                let (fx, fy) = self.frequency(at);
+                let radius = self.radius(at);
+                let wanted = radius > LOW && radius < 0.5 && fx < HIGH && fy.abs() < HIGH;
+                wanted.then_some((radius * RINGS) as usize)
+            })
+            .collect();
         let mut rings = vec![(0.0f32, 0usize); RINGS as usize];
-        for (at, power) in self.power.iter().enumerate() {
-            if let Some(ring) = ring(self.frequency(at)) {
-                rings[ring].0 += (power + 1e-9).ln();
-                rings[ring].1 += 1;
+        // A third of the bins will do for a mean.
+        for (power, ring) in self.power.iter().zip(&rings_of_bins).step_by(3) {
+            if let Some(ring) = ring {
+                rings[*ring].0 += (power + 1e-9).ln();
+                rings[*ring].1 += 1;
             }
         }
         let typical: Vec<f32> =
             rings.iter().map(|(sum, count)| (sum / (*count).max(1) as f32).exp() * OF_LOGARITHM).collect();
-        for at in 0..self.power.len() {
-            self.power[at] = match ring(self.frequency(at)) {
-                Some(ring) => self.power[at] / typical[ring].max(1e-9),
-                None => f32::NAN,
-            };
+        for (power, ring) in self.power.iter_mut().zip(rings_of_bins) {
+            *power = ring.map_or(f32::NAN, |ring| *power / typical[ring].max(1e-9));
         }
     }
 
-    /// Averages each bin with its eight neighbours inside the band: what is left of perspective spreads a spike a little.
-    fn blur(&mut self) {
-        let before = Self { across: self.across, down: self.down, power: self.power.clone() };
-        for at in 0..self.power.len() {
-            if self.power[at].is_nan() {
-                continue;
-            }
-            let (x, y) = ((at / self.down) as i32, (at % self.down) as i32);
-            let (mut sum, mut count) = (0.0, 0.0);
-            for dx in -1..=1 {
-                for dy in -1..=1 {
-                    let value = before.at(x + dx, y + dy);
-                    if !value.is_nan() {
-                        sum += value;
-                        count += 1.0;
-                    }
+    /// The mean of a bin and its eight neighbours inside the band: what is left of perspective spreads a spike a little.
+    fn around(&self, x: i32, y: i32) -> f32 {
+        if self.at(x, y).is_nan() {
+            return 0.0;
+        }
+        let (mut sum, mut count) = (0.0, 0.0f32);
+        for dx in -1..=1 {
+            for dy in -1..=1 {
+                let value = self.at(x + dx, y + dy);
+                if !value.is_nan() {
+                    sum += value;
+                    count += 1.0;
                 }
             }
-            self.power[at] = sum / count;
         }
+        sum / count
     }
 
     /// The power at a pair of bins, mirrored and wrapped into the stored half.
@@ -198,19 +200,22 @@ impl Spectrum {
 
     /// The largest ratio between a bin and its surroundings along either axis.
     fn strongest_spike(&self) -> f32 {
-        // Peaks that are not even this far above the noise cannot be strong.
+        // Peaks that are not even this far above the noise cannot be strong; few bins are.
         const WORTH_A_LOOK: f32 = 4.0;
         let mut strongest = 0.0f32;
-        for (at, &power) in self.power.iter().enumerate() {
-            let (fx, fy) = self.frequency(at);
-            let weight = ((fx.hypot(fy) - LOW) / (FULL - LOW)).clamp(0.0, 1.0);
-            if power.is_nan() || power * weight <= WORTH_A_LOOK.max(strongest) {
+        for (at, &own) in self.power.iter().enumerate() {
+            if own.is_nan() || own <= WORTH_A_LOOK {
                 continue;
             }
             let (x, y) = ((at / self.down) as i32, (at % self.down) as i32);
+            let weight = ((self.radius(at) - LOW) / (FULL - LOW)).clamp(0.0, 1.0);
+            let power = weight * self.around(x, y);
+            if power <= WORTH_A_LOOK.max(strongest) {
+                continue;
+            }
             let along_x = self.ridge(|step| (x + step, y));
             let along_y = self.ridge(|step| (x, y + step));
-            strongest = strongest.max(weight * power / along_x.max(along_y).max(1.0));
+            strongest = strongest.max(power / along_x.max(along_y).max(1.0));
         }
         strongest
     }
@@ -221,9 +226,8 @@ impl Spectrum {
         let mut values: Vec<f32> = steps
             .map(|step| {
                 let (x, y) = place(step);
-                self.at(x, y)
+                self.around(x, y)
             })
-            .map(|value| if value.is_nan() { 0.0 } else { value })
             .collect();
         let place = values.len() - NEARLY_LARGEST;
         *values.select_nth_unstable_by(place, f32::total_cmp).1
