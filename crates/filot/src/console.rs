@@ -25,12 +25,14 @@ use crate::document::UserId;
 use crate::http::error::AsIs;
 
 mod assets;
+mod dashboard;
 mod failure;
 mod form;
 mod language;
 mod page;
 mod picture;
 mod queue;
+mod retake;
 mod review;
 mod session;
 mod sign_in;
@@ -85,6 +87,7 @@ impl Console {
 
     /// Its routes, complete.
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        let retake = retake::router(self.app.config.service.upload.max_bytes);
         Router::new()
             .route("/console", get(queue::show))
             .route("/console/login", get(sign_in::show).post(sign_in::password))
@@ -92,6 +95,7 @@ impl Console {
             .route("/console/logout", post(sign_in::leave))
             .route("/console/language", post(language::choose))
             .route("/console/help", get(page::help))
+            .route("/console/dashboard", get(dashboard::show))
             .route("/console/next", post(review::next))
             .route("/console/undo/{id}", post(review::undo))
             .route("/console/reviews/{id}", get(review::show))
@@ -105,6 +109,7 @@ impl Console {
             .layer(middleware::from_fn_with_state(self.clone(), dress))
             .route("/console/assets/{name}", get(assets::file))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))
+            .merge(retake)
             .with_state(self)
     }
 

@@ -45,6 +45,9 @@ pub enum Error {
     /// The reason does not go with the ruling.
     #[error("choose one of the reasons listed for this decision")]
     Reason,
+    /// The case has had its photos.
+    #[error("no more photos can be asked for in this case: approve or reject")]
+    NoMoreRetakes,
 }
 
 /// Result of this module.
@@ -161,6 +164,9 @@ pub async fn decide(
     }
     let review = app.store.review(id).await?;
     let document = app.store.document(review.document_id).await?;
+    if ruling == Ruling::Retake && crate::retake::attempts_left(app, &document) == 0 {
+        return Err(Error::NoMoreRetakes);
+    }
     let desk = &app.config.service.desk;
     // An override of an automatic rejection needs two people, always; of other approvals, a share.
     let overrides = document.decision.as_deref() == Some("auto_reject");

@@ -234,6 +234,12 @@ pub struct Document {
     pub attempts: u32,
     /// Counts the changes of this row; the value of the `ETag`.
     pub version: u32,
+    /// The document of the same case whose photo was not good enough.
+    pub replaces: Option<DocumentId>,
+    /// The document that came for this one.
+    pub replaced_by: Option<DocumentId>,
+    /// Photos that were taken before in the same case.
+    pub retakes: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub processed_at: Option<Timestamp>,

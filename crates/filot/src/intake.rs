@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::blobs::{self, Blobs};
 use crate::document::{CardType, Document, DocumentId, Status, UserId};
 use crate::queue::Lane;
-use crate::store::{self, Actor, IdempotencyKey, NewDocument};
+use crate::store::{self, Actor, IdempotencyKey, NewDocument, Replaced};
 
 /// A file that someone sends.
 #[derive(Clone, Debug)]
@@ -73,6 +73,27 @@ struct Checked {
 /// # Errors
 /// See [`Error`]; nothing is stored then, but for a file that the sweeper erases.
 pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
+    let (new, bytes) = stored(app, upload).await?;
+    let document = app.store.create_document(new, app.queue.in_database()).await?;
+    Ok(received(app, document, bytes).await)
+}
+
+/// The same for a photo that comes by a link, in place of the document that the link is about.
+///
+/// # Errors
+/// As [`submit`]; the link then still works.
+pub async fn submit_retake(app: &App, upload: Upload, token_hash: &str) -> Result<Replaced, Error> {
+    let (new, bytes) = stored(app, upload).await?;
+    let limit = app.config.service.desk.retakes;
+    let replaced = app.store.replace_document(new, app.queue.in_database(), token_hash, limit).await?;
+    Ok(match replaced {
+        Replaced::By(document) => Replaced::By(Box::new(received(app, *document, bytes).await)),
+        other => other,
+    })
+}
+
+/// Looks at the file and stores it; what is left is its row.
+async fn stored(app: &App, upload: Upload) -> Result<(NewDocument, u64), Error> {
     let checked = check(app, &upload).await?;
     check_quota(app, upload.user, upload.bytes.len()).await?;
 
@@ -84,7 +105,6 @@ pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
     app.blobs.put(&key, upload.bytes, media_type).await?;
     crate::failpoint::hit("intake.after_blob");
 
-    let lane = app.lane();
     let new = NewDocument {
         id,
         user_id: upload.user,
@@ -93,16 +113,20 @@ pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
         content_hash: checked.content_hash,
         media_type: media_type.to_owned(),
         byte_size,
-        lane,
+        lane: app.lane(),
         idempotency: upload.idempotency,
     };
-    let document = app.store.create_document(new, app.queue.in_database()).await?;
+    Ok((new, byte_size))
+}
+
+/// The row is there: the document will be read.
+async fn received(app: &App, document: Document, bytes: u64) -> Document {
     crate::failpoint::hit("intake.after_row");
     metrics::counter!("filot_documents_received_total", "type" => document.card_type.as_str()).increment(1);
-    info!(document = %id, bytes = byte_size, "document received");
-    dispatch(app, lane, id).await;
+    info!(document = %document.id, bytes, "document received");
+    dispatch(app, app.lane(), document.id).await;
     crate::failpoint::hit("intake.after_dispatch");
-    Ok(document)
+    document
 }
 
 /// Asks for the reading of a document: again if it failed, at once if it waits. Harmless in any other state.

@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod probe;
 pub mod queue;
 pub mod reader;
+pub mod retake;
 pub mod sample;
 pub mod scan;
 pub mod serve;

@@ -36,12 +36,14 @@ mod listing;
 mod migration;
 mod outbox;
 mod reading;
+mod retakes;
 mod reviews;
 mod rows;
 mod rulings;
 mod second_factors;
 mod sessions;
 mod snapshot;
+mod statistics;
 
 pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
 pub use audit::{Actor, AuditEntry};
@@ -56,10 +58,12 @@ pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Backlog, Effect, EffectKind};
 pub use reading::{Begun, Outcome};
+pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
 pub use rulings::{Agreement, CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
 pub use second_factors::SecondFactor;
 pub use sessions::{OneTime, Rotation, Session};
+pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
 
 /// Why something did not become a fact.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,9 @@
 //! A signed statement of how the audit trail stood at some time, to be kept where the database's owner cannot reach it.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +67,24 @@ impl Checkpoint {
         let all: Vec<Self> =
             lines.map(|(n, line)| Self::read(n + 1, line, trusted)).collect::<Result<_, _>>()?;
         if all.is_empty() { Err(Unfit::Empty) } else { Ok(all) }
+    }
+
+    /// The last checkpoint of a file, of which only the end is read; `None` where there is none, or none that is signed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_of(path: &Path) -> std::io::Result<Option<Self>> {
+        /// More than the longest line.
+        const END: u64 = 4096;
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
+        let mut end = Vec::new();
+        file.take(END).read_to_end(&mut end)?;
+        let end = String::from_utf8_lossy(&end);
+        let last = end.lines().rev().find(|line| !line.trim().is_empty());
+        let last = last.and_then(|line| serde_json::from_str::<Self>(line).ok());
+        Ok(last.filter(|last| last.format == FORMAT && last.is_signed()))
     }
 
     fn read(number: usize, line: &str, trusted: &[String]) -> Result<Self, Unfit> {

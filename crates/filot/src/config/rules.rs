@@ -60,6 +60,11 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
         "desk.session_idle_s must lie between 60 and 86400, and not above desk.session_s",
     );
     need(d.session_s <= 7 * 86_400, "desk.session_s must be at most a week (604800)");
+    need(d.retakes <= 10, "desk.retakes must be at most 10");
+    need(
+        (60..=30 * 86_400).contains(&d.retake_link_s),
+        "desk.retake_link_s must lie between 60 and 2592000, thirty days",
+    );
     // What S3 allows for a presigned link.
     let week = 7 * 24 * 3600;
     for (name, seconds) in [

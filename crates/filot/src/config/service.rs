@@ -223,6 +223,8 @@ pub struct Desk {
     pub late_s: u64,
     pub session_idle_s: u64,
     pub session_s: u64,
+    pub retakes: u32,
+    pub retake_link_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

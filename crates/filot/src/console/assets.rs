@@ -13,8 +13,9 @@ use flate2::write::GzEncoder;
 use super::Console;
 use crate::http::error::AsIs;
 
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
+    ("dashboard.css", "text/css; charset=utf-8", include_str!("assets/dashboard.css")),
     ("desk.js", "text/javascript; charset=utf-8", include_str!("assets/desk.js")),
     ("htmx.min.js", "text/javascript; charset=utf-8", include_str!("assets/htmx.min.js")),
 ];

@@ -103,9 +103,11 @@ impl From<desk::Error> for Failure {
     fn from(error: desk::Error) -> Self {
         match error {
             desk::Error::Store(error) => error.into(),
-            desk::Error::NoSuchField | desk::Error::Value | desk::Error::Note | desk::Error::Reason => {
-                Self::Unfit
-            }
+            desk::Error::NoSuchField
+            | desk::Error::Value
+            | desk::Error::Note
+            | desk::Error::Reason
+            | desk::Error::NoMoreRetakes => Self::Unfit,
         }
     }
 }

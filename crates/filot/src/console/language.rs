@@ -33,7 +33,7 @@ impl Language {
     }
 
     /// The language that a tag such as `en-GB;q=0.8` begins with.
-    fn named(tag: &str) -> Option<Self> {
+    pub(super) fn named(tag: &str) -> Option<Self> {
         match tag.split([';', '-', '_']).next()?.to_ascii_lowercase().as_str() {
             "id" | "in" => Some(Self::Indonesian),
             "en" => Some(Self::English),
@@ -101,6 +101,17 @@ impl Language {
                 format!("{name} lebih cepat: dokumen ini sudah diambil atau diputuskan olehnya.")
             }
             Self::English => format!("{name} was quicker: they have taken this document or decided on it."),
+        }
+    }
+
+    /// Which photo of a case this is, and what was wrong with the one before.
+    pub(super) fn retaken(self, number: u32, reason: Option<&str>) -> String {
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        match self {
+            Self::Indonesian => format!("Foto ulang ke-{number}; foto sebelumnya diminta ulang{reason}."),
+            Self::English => {
+                format!("Retake no. {number}; the photo before was asked to be retaken{reason}.")
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use super::viewer::{self, Look, Picture, Pictures, Region, Shown};
 use super::{Console, Fields, see_other};
 use crate::desk::{self, Case, Reason};
 use crate::document::ReviewId;
+use crate::retake;
 use crate::store::{Actor, AuditEntry, Claim, Noted, ReviewStatus, Ruling, Undone};
 
 #[derive(Template)]
@@ -35,6 +36,8 @@ struct Review {
     findings: Vec<&'static str>,
     fields: Vec<FieldView>,
     opinions: Vec<String>,
+    /// That this photo was taken in place of another, and why.
+    history: Option<String>,
     decisions: Vec<DecisionView>,
     viewer: ViewerView,
 }
@@ -134,7 +137,9 @@ pub(super) async fn show(
     console.app.store.audit(entry).await?;
     let page = Page::of(&console, &who, format!("/console/reviews/{id}")).await?;
     let opinions = opinions(&console, &who, &case).await?;
-    Ok(html(StatusCode::OK, &view(&console, &who, page, case, opinions)))
+    let history = history(&console, &who, &case).await?;
+    let review = Review { history, ..view(&console, &who, page, case, opinions) };
+    Ok(html(StatusCode::OK, &review))
 }
 
 /// Why the officer cannot see it, and what they can do about it.
@@ -172,6 +177,15 @@ async fn opinions(console: &Console, who: &Signed, case: &Case) -> Result<Vec<St
         out.push(format!("{name}: {} ({reason}).{note}", who.language.ruling(ruling.ruling)));
     }
     Ok(out)
+}
+
+/// Which photo of the case this is, and why the one before was not good enough.
+async fn history(console: &Console, who: &Signed, case: &Case) -> Result<Option<String>> {
+    let Some(before) = case.document.replaces else { return Ok(None) };
+    let review = console.app.store.review_of_document(before).await?;
+    let reason = review.and_then(|review| review.reason?.parse::<Reason>().ok());
+    let reason = reason.map(|reason| who.language.sentence(reason.officer()));
+    Ok(Some(who.language.retaken(case.document.retakes, reason)))
 }
 
 fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: Vec<String>) -> Review {
@@ -218,7 +232,8 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
         findings: findings.collect(),
         fields,
         opinions,
-        decisions: decisions(language),
+        history: None,
+        decisions: decisions(language, retake::attempts_left(&console.app, &case.document) > 0),
         viewer: viewer_view(&case, &pictures, &look, &id),
         id,
         page,
@@ -335,20 +350,22 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
     }
 }
 
-fn decisions(language: Language) -> Vec<DecisionView> {
+fn decisions(language: Language, can_retake: bool) -> Vec<DecisionView> {
     let reasons = |ruling| {
         Reason::of(ruling)
             .map(|reason| ReasonView { code: reason.as_str(), text: language.sentence(reason.officer()) })
             .collect()
     };
     [(Ruling::Approve, "A"), (Ruling::Reject, "R"), (Ruling::Retake, "T")]
+        .into_iter()
+        .filter(|(ruling, _)| can_retake || *ruling != Ruling::Retake)
         .map(|(ruling, key)| DecisionView {
             ruling: ruling.as_str(),
             key,
             text: language.ruling(ruling),
             reasons: reasons(ruling),
         })
-        .into()
+        .collect()
 }
 
 pub(super) async fn claim(

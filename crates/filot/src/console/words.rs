@@ -16,6 +16,7 @@ macro_rules! words {
 words! {
     skip: "Langsung ke isi", "Skip to content";
     queue: "Antrean", "Queue";
+    dashboard: "Dasbor", "Dashboard";
     help: "Bantuan", "Help";
     keys: "Tombol pintas", "Keyboard";
     close: "Tutup", "Close";

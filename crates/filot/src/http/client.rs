@@ -115,6 +115,7 @@ fn is_costly(method: &Method, route: &str) -> bool {
         "/console/code",
         "/documents/upload",
         "/documents/{id}/process",
+        "/retake/{token}",
         "/verification/{id}/escalate",
     ];
     method == Method::POST && COSTLY.contains(&route)

@@ -14,6 +14,7 @@ use super::extract::{Id, Query};
 use crate::auth::Caller;
 use crate::document::{CardType, Document, DocumentId, Status, Verification};
 use crate::intake;
+use crate::retake;
 use crate::store::{Actor, Cursor, Filter, Summary};
 
 /// Longest page of a list.
@@ -22,6 +23,31 @@ const MAX_PAGE: u64 = 100;
 /// A time as clients see it.
 pub(super) fn instant(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+/// What the customer is asked for: another photo.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Retake {
+    /// What to do better, in both languages.
+    sentence: retake::Advice,
+    /// A page that takes one photo, for whoever has the link.
+    url: String,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Photos that can still be sent in this case, this one included.
+    attempts_left: u32,
+}
+
+impl From<retake::Asked> for Retake {
+    fn from(asked: retake::Asked) -> Self {
+        Self {
+            sentence: asked.advice,
+            url: asked.url,
+            expires_at: instant(asked.expires_at),
+            attempts_left: asked.attempts_left,
+        }
+    }
 }
 
 /// One document with everything that was read on it.
@@ -46,6 +72,15 @@ pub(super) struct View<'a> {
     /// Why it could not be read: a stable code.
     error: Option<&'a str>,
     buli2_ticket_id: Option<&'a str>,
+    /// The document of the same case whose photo was not good enough.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    replaces: Option<DocumentId>,
+    /// The document that came in its place.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    replaced_by: Option<DocumentId>,
+    /// Another photo is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retake: Option<Retake>,
     media_type: &'a str,
     /// Bytes.
     byte_size: u64,
@@ -75,6 +110,9 @@ impl<'a> From<&'a Document> for View<'a> {
             result: document.result.as_deref(),
             error: document.failure_code.as_deref(),
             buli2_ticket_id: document.ticket_id.as_deref(),
+            replaces: document.replaces,
+            replaced_by: document.replaced_by,
+            retake: None,
             media_type: &document.media_type,
             byte_size: document.byte_size,
             engine: document.engine.as_deref(),
@@ -148,7 +186,7 @@ pub(super) struct Listing {
     card_type: Option<CardType>,
 }
 
-/// My documents, newest first
+/// My documents, newest first; of photos that replaced each other only the latest
 #[utoipa::path(get, path = "/documents", tag = "documents", security(("token" = [])), params(Listing),
     responses((status = 200, body = Page), (status = 400, body = Problem, description = "invalid_query")))]
 pub(super) async fn list(
@@ -183,12 +221,16 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response> {
     let document = api.app.store.document_of(caller.user, id).await?;
-    let tag = format!("\"{}\"", document.version);
+    let asked = retake::asked(&api.app, &document).await?;
+    // A new link is news, too.
+    let link = asked.as_ref().map(|asked| format!("-{}", asked.expires_at.as_second())).unwrap_or_default();
+    let tag = format!("\"{}{link}\"", document.version);
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        axum::Json(View::from(&document)).into_response()
+        let retake = asked.map(Retake::from);
+        axum::Json(View { retake, ..View::from(&document) }).into_response()
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -223,6 +265,9 @@ pub(super) struct Outcome {
     /// A stable code, when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Another photo is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retake: Option<Retake>,
 }
 
 /// The result of one of my documents
@@ -235,10 +280,12 @@ pub(super) async fn result(
 ) -> Result<axum::Json<Outcome>> {
     let document = api.app.store.document_of(caller.user, id).await?;
     let failed = document.status == Status::Failed;
+    let retake = retake::asked(&api.app, &document).await?.map(Retake::from);
     Ok(axum::Json(Outcome {
         status: document.status,
         result: (!failed).then_some(document.result),
         error: document.failure_code.filter(|_| failed),
+        retake,
     }))
 }
 

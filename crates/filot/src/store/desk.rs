@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Value};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Value,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -245,6 +248,7 @@ impl Store {
         let change = reviews::ActiveModel {
             claimed_by: Set(Some(officer.id.0)),
             claimed_until: Set(Some(self.after(lease))),
+            claimed_at: if is_new { Set(Some(self.now())) } else { NotSet },
             version: Set(review.version + i32::from(is_new)),
             ..Default::default()
         };

@@ -11,7 +11,7 @@ use super::entity::documents;
 use super::events::EventKind;
 use super::idempotency::IdempotencyKey;
 use super::outbox::EffectKind;
-use super::{Error, Result, Store, to_utc};
+use super::{Error, Result, Store, Write, to_utc};
 use crate::document::{CardType, Command, Document, DocumentId, State, UserId};
 use crate::queue::Lane;
 
@@ -46,6 +46,21 @@ impl Store {
     /// `Taken` if the id exists, `NotFound` if the user does not.
     pub async fn create_document(&self, new: NewDocument, enqueue: bool) -> Result<Document> {
         let tx = self.begin().await?;
+        let row = self.insert_document(&tx, new, enqueue, None).await?;
+        crate::failpoint::hit("store.create.before_commit");
+        tx.commit().await?;
+        crate::failpoint::hit("store.create.after_commit");
+        row.try_into()
+    }
+
+    /// The same within a transaction that does more, in place of the document `replaces` if there is one.
+    pub(super) async fn insert_document(
+        &self,
+        tx: &Write,
+        new: NewDocument,
+        enqueue: bool,
+        replaces: Option<&documents::Model>,
+    ) -> Result<documents::Model> {
         let now = self.now();
         let start = State::NEW;
         let row = documents::ActiveModel {
@@ -65,19 +80,18 @@ impl Store {
             version: Set(1),
             attempts: Set(0),
             fence: Set(0),
+            replaces: Set(replaces.map(|old| old.id)),
+            retakes: Set(replaces.map_or(0, |old| old.retakes + 1)),
             ..Default::default()
         };
         let row = row.insert(&tx.tx).await?;
         if enqueue {
-            self.insert_job(&tx, new.id, new.lane).await?;
+            self.insert_job(tx, new.id, new.lane).await?;
         }
         if let Some(key) = &new.idempotency {
-            self.attach_document(&tx, key, new.id).await?;
+            self.attach_document(tx, key, new.id).await?;
         }
-        crate::failpoint::hit("store.create.before_commit");
-        tx.commit().await?;
-        crate::failpoint::hit("store.create.after_commit");
-        row.try_into()
+        Ok(row)
     }
 
     /// A document, whoever owns it.
@@ -132,6 +146,7 @@ impl Store {
         let row = self.hold(&tx, id).await?;
         self.delete_job(&tx, id).await?;
         documents::Entity::delete_by_id(id.0).exec(&tx.tx).await?;
+        self.forget_neighbours(&tx, id.0).await?;
         self.ask_for(&tx, EffectKind::EraseBlob, &row.file_url).await?;
         self.record_change(&tx, actor, "document.delete", &row, None, None).await?;
         self.emit(&tx, &row, EventKind::Deleted, None).await?;

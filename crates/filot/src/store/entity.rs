@@ -53,6 +53,11 @@ pub(crate) mod documents {
         pub failure_code: Option<String>,
         pub engine: Option<String>,
         pub reading_ms: Option<i32>,
+        /// The document whose photo was not good enough, and the one that came for it.
+        pub replaces: Option<Uuid>,
+        pub replaced_by: Option<Uuid>,
+        /// Photos that were taken before in the same case.
+        pub retakes: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -161,6 +166,8 @@ pub(crate) mod one_time_tokens {
         pub created_at: DateTimeUtc,
         pub expires_at: DateTimeUtc,
         pub used_at: Option<DateTimeUtc>,
+        /// The document that it is about, if it is about one.
+        pub document_id: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -194,6 +201,8 @@ pub(crate) mod reviews {
         /// The officer who has it before them, until `claimed_until`.
         pub claimed_by: Option<Uuid>,
         pub claimed_until: Option<DateTimeUtc>,
+        /// Since when they have had it.
+        pub claimed_at: Option<DateTimeUtc>,
         /// Whose turn it is; see [`crate::store::Stage`].
         pub stage: String,
         /// Codes of the checks that brought it here, each with a blank on both sides, so that one can be searched for.
@@ -380,6 +389,8 @@ pub(crate) mod rulings {
         pub noted_at: DateTimeUtc,
         pub effective_at: DateTimeUtc,
         pub carried_out_at: Option<DateTimeUtc>,
+        /// Milliseconds that the officer had the review before them until they ruled.
+        pub handling_ms: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -94,7 +94,7 @@ struct Row {
 }
 
 impl Store {
-    /// Documents of `user`, newest first, from behind `after`.
+    /// Documents of `user`, newest first, from behind `after`; of those that replaced each other only the latest.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -106,7 +106,8 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<Summary>> {
         use documents::Column as C;
-        let mut query = documents::Entity::find().filter(C::UserId.eq(user.0));
+        let mut query =
+            documents::Entity::find().filter(C::UserId.eq(user.0)).filter(C::ReplacedBy.is_null());
         if let Some(status) = filter.status {
             query = query.filter(C::Status.eq(status.as_str()));
         }

@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_initial;
 mod m0002_reviews;
 mod m0003_desk;
+mod m0004_retake;
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Migration),
             Box::new(m0002_reviews::Migration),
             Box::new(m0003_desk::Migration),
+            Box::new(m0004_retake::Migration),
         ]
     }
 }

@@ -191,6 +191,7 @@ impl Store {
             noted_at: Set(self.now()),
             effective_at: Set(effective_at),
             carried_out_at: Set(None),
+            handling_ms: Set(review.claimed_at.map(|at| (self.now() - at).num_milliseconds().max(0))),
         };
         let row = row.insert(&tx.tx).await?;
         let change = reviews::ActiveModel { version: Set(review.version + 1), ..Default::default() };

@@ -164,6 +164,7 @@ impl Store {
             created_at: Set(self.now()),
             expires_at: Set(to_utc(expires_at)),
             used_at: Set(None),
+            document_id: Set(None),
         };
         row.insert(&tx.tx).await?;
         tx.commit().await

@@ -90,6 +90,7 @@ async fn round(app: &App) {
     }
     crate::failpoint::hit("upkeep.before_effects");
     erase_files(app).await;
+    ask_for_retakes(app).await;
 }
 
 /// Queues documents again whose job is lost. For most there is still one, and nothing happens.
@@ -124,6 +125,16 @@ async fn erase_files(app: &App) {
         };
         if let Err(error) = settled {
             warn!(%error, "an effect was not settled and comes again");
+        }
+    }
+}
+
+/// Makes the links of decisions that ask for another photo.
+async fn ask_for_retakes(app: &App) {
+    let orders = app.store.claim_effects(EffectKind::Retake, 50, EFFECT_LEASE).await;
+    for order in orders.unwrap_or_default() {
+        if let Err(error) = crate::retake::ask(app, &order).await {
+            warn!(%error, "a customer is not asked for another photo yet");
         }
     }
 }
