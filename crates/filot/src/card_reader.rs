@@ -23,6 +23,8 @@ pub struct CardReading {
     pub score: u8,
     /// The assessment as JSON. Personal data.
     pub result: Box<RawValue>,
+    /// Everything that was read, line by line; empty when the picture has no text. Personal data.
+    pub text: String,
 }
 
 /// The assessment as it is stored and given out.
@@ -86,7 +88,12 @@ impl From<Reader> for CardReader {
             };
             let result = serde_json::value::to_raw_value(&stored)
                 .map_err(|error| engine::Error::Failed(format!("the result has no JSON form: {error}")))?;
-            Ok(CardReading { decision: read.assessment.decision, score: read.assessment.score, result })
+            Ok(CardReading {
+                decision: read.assessment.decision,
+                score: read.assessment.score,
+                result,
+                text: read.text,
+            })
         })
     }
 }

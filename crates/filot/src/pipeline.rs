@@ -146,7 +146,7 @@ async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) 
         decision: reading.decision,
         score: reading.score,
         result: reading.result,
-        ocr_text: None,
+        ocr_text: Some(reading.text),
         engine: app.reader.name().to_owned(),
         reading_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
     };

@@ -71,6 +71,8 @@ impl FileError {
 /// A file that was read and judged.
 pub struct Read {
     pub assessment: Assessment,
+    /// Everything that was read, line by line. Personal data.
+    pub text: String,
     pub photo: Photo,
     pub frame: Frame,
     pub timing: Timing,
@@ -141,10 +143,10 @@ impl Reader {
         let start = Instant::now();
         let photo = self.decode(bytes)?;
         let decode = start.elapsed();
-        let assess::Reading { assessment, timing, frame, .. } =
+        let assess::Reading { assessment, text, timing, frame, .. } =
             read_card(&*self.engine, &photo, declared, &self.policy, today)?;
         let timing = Timing { decode: decode.as_secs_f32() * 1000.0, ..timing };
-        Ok(Read { assessment, photo, frame, timing, took: start.elapsed() })
+        Ok(Read { assessment, text, photo, frame, timing, took: start.elapsed() })
     }
 }
 

@@ -363,7 +363,12 @@ async fn no_two_hold_one_document(deployment: Deployment, documents: u32) {
             assert!(holding.lock().unwrap().remove(bytes));
             *read.lock().unwrap().entry(bytes.to_vec()).or_default() += 1;
             let result = serde_json::value::to_raw_value(&0).unwrap();
-            Ok(CardReading { decision: filot_cards::decide::Decision::AutoReject, score: 0, result })
+            Ok(CardReading {
+                decision: filot_cards::decide::Decision::AutoReject,
+                score: 0,
+                result,
+                text: String::new(),
+            })
         });
         let clock = Clock::skewed(SignedDuration::from_secs(skew));
         workers.push(TestApp::on(deployment.app_with(reader, clock).await).await);

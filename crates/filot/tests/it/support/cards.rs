@@ -76,6 +76,6 @@ pub(crate) fn scripted() -> CardReader {
         };
         let number = u32::from_be_bytes([0, number[0], number[1], number[2]]);
         let result = serde_json::value::to_raw_value(&serde_json::json!({ "number": number })).unwrap();
-        Ok(CardReading { decision, score, result })
+        Ok(CardReading { decision, score, result, text: "a scripted line".to_owned() })
     })
 }

@@ -64,7 +64,12 @@ pub(crate) fn assessed() -> CardReader {
         let assessment = reassess(&known, &BTreeMap::new(), &Policy::default(), today);
         let mut result = serde_json::to_value(&assessment).unwrap();
         result["photo"] = json!({ "width": photo.width, "height": photo.height });
-        Ok(CardReading { decision, score, result: serde_json::value::to_raw_value(&result).unwrap() })
+        Ok(CardReading {
+            decision,
+            score,
+            text: String::new(),
+            result: serde_json::value::to_raw_value(&result).unwrap(),
+        })
     })
 }
 
