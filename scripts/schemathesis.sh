@@ -34,8 +34,15 @@ done
 token=$(curl --silent --fail "$base/auth/register" --json '{"email":"fuzz@example.com","password":"a long enough one"}' |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["accessToken"])')
 
+# Which bytes are a picture cannot be said in a description.
+cat >"$work/schemathesis.toml" <<'END'
+[[operations]]
+include-path = "/documents/upload"
+checks.positive_data_acceptance.enabled = false
+END
+
 run() {
-    "$tools/bin/st" run "$base/openapi.json" --checks all --phases examples,coverage,fuzzing --continue-on-failure \
+    "$tools/bin/st" --config-file "$work/schemathesis.toml" run "$base/openapi.json" --checks all --phases examples,coverage,fuzzing --continue-on-failure \
         --max-examples "$cases" --seed 20261123 --request-timeout 40 --no-color "$@"
 }
 status=0

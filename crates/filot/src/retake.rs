@@ -233,6 +233,10 @@ pub async fn look(app: &App, token: &str) -> store::Result<Standing> {
         Err(store::Error::NotFound) => return Ok(Standing::Unknown),
         other => other?,
     };
+    if document.replaced_by.is_some() {
+        // Between the two looks a photo has come.
+        return Ok(Standing::Used);
+    }
     let Some((_, reason)) = wanted(app, &document).await? else { return Ok(Standing::Unknown) };
     let asked = Asked {
         advice: advice(reason, &document),

@@ -114,11 +114,13 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
         now.checked_sub(span).unwrap_or(Timestamp::MIN)
     };
     let desk = &app.config.service.desk;
-    let events = app.store.count_events(&range.bounds).await?;
-    let decisions = app.store.count_decisions(&range.bounds).await?;
-    let queue = app.store.queue_age([ago(desk.soon_s), ago(desk.late_s)]).await?;
-    let handling = app.store.handling(range.bounds[0]).await?;
-    let agreement = app.store.agreement().await?;
+    let (events, decisions, queue, handling, agreement) = tokio::try_join!(
+        app.store.count_events(&range.bounds),
+        app.store.count_decisions(&range.bounds),
+        app.store.queue_age([ago(desk.soon_s), ago(desk.late_s)]),
+        app.store.handling(range.bounds[0]),
+        app.store.agreement(),
+    )?;
 
     let throughput = Throughput::of(&events, range.len());
     let kappa = agreement.kappa().map_or_else(|| d.none.to_owned(), |kappa| format!("{kappa:.2}"));

@@ -28,13 +28,15 @@ use words::Words;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
+/// Files of so many times the limit get a page that says so; what is larger yet is cut off.
+const LARGEST: usize = 4;
 /// Fields that the form may have.
 const MAX_FIELDS: usize = 4;
 
 /// The routes, complete but for their state.
 pub(super) fn router(max_upload: usize) -> Router<Console> {
-    // The photo, and around it what multipart needs.
-    let limit = DefaultBodyLimit::max(max_upload + 64 * 1024);
+    // Large photos are heard to their end, and then refused: a browser whose sending is cut off shows no page.
+    let limit = DefaultBodyLimit::max(LARGEST * max_upload);
     let style = ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("assets/retake.css"));
     Router::new()
         .route("/retake/{token}", get(show).post(send))
@@ -155,6 +157,11 @@ fn busy(language: Language) -> Response {
 async fn send(State(console): State<Console>, Path(token): Path<String>, request: Request) -> Response {
     let language = language(request.uri().query(), request.headers());
     let place = request.uri().path_and_query().map_or(String::new(), ToString::to_string);
+    if retake::subject_of(&console.app.keys, &token).is_none() {
+        let (status, page) = Page::of(language, &Standing::Unknown);
+        return html(status, &page);
+    }
+    let photo = photo(request, &console).await;
     let standing = match retake::look(&console.app, &token).await {
         Ok(standing) => standing,
         Err(cause) => {
@@ -170,8 +177,7 @@ async fn send(State(console): State<Console>, Path(token): Path<String>, request
         // Somebody sends a second photo by it, or the same once more.
         return html(StatusCode::GONE, &Page { notice: page.w.used, ..page });
     };
-    let limit = console.app.config.service.upload.max_bytes;
-    let sent = match photo(request, &console, limit).await {
+    let sent = match photo {
         Ok((bytes, media_type)) => {
             let upload = Upload {
                 user: open.document.user_id,
@@ -202,13 +208,10 @@ async fn send(State(console): State<Console>, Path(token): Path<String>, request
 }
 
 /// The photo of the form, and the media type that the browser states.
-async fn photo(
-    request: Request,
-    console: &Console,
-    limit: usize,
-) -> Result<(Bytes, Option<String>), intake::Error> {
+async fn photo(request: Request, console: &Console) -> Result<(Bytes, Option<String>), intake::Error> {
+    let limit = console.app.config.service.upload.max_bytes;
     let broken = |error: MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ImageError::TooLarge { bytes: limit + 1, limit },
+        StatusCode::PAYLOAD_TOO_LARGE => ImageError::TooLarge { bytes: LARGEST * limit, limit },
         _ => ImageError::Truncated,
     };
     let form = Multipart::from_request(request, console).await;
@@ -219,14 +222,17 @@ async fn photo(
             continue;
         }
         let media_type = field.content_type().map(str::to_owned);
-        let mut bytes = BytesMut::new();
+        let (mut kept, mut bytes) = (BytesMut::new(), 0);
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
-            if bytes.len() + chunk.len() > limit {
-                return Err(ImageError::TooLarge { bytes: bytes.len() + chunk.len(), limit }.into());
+            bytes += chunk.len();
+            if bytes <= limit {
+                kept.extend_from_slice(&chunk);
             }
-            bytes.extend_from_slice(&chunk);
         }
-        return Ok((bytes.freeze(), media_type));
+        if bytes > limit {
+            return Err(ImageError::TooLarge { bytes, limit }.into());
+        }
+        return Ok((kept.freeze(), media_type));
     }
     Err(ImageError::Empty.into())
 }

@@ -176,6 +176,7 @@ pub(super) struct Page {
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
     /// `nextCursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{32}$")]
     cursor: Option<String>,
     /// Documents on a page, 20 if not given.
     #[param(minimum = 1, maximum = 100)]

@@ -65,7 +65,7 @@ struct Form {
 /// It is stored and read in the background: 202. With `Prefer: wait=N` the answer waits up to N seconds for the verdict
 /// and is 200 when there is one. With an `Idempotency-Key` the request can be repeated: it makes one document.
 #[utoipa::path(post, path = "/documents/upload", tag = "documents", security(("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters", pattern = "^[!-~]{1,255}$"),
         ("Prefer" = Option<String>, Header, description = "wait=N, in seconds")),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Accepted, description = "Read"), (status = 202, body = Accepted, description = "Stored"),

@@ -73,7 +73,10 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> std::result::Result<Self, InvalidCursor> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let (time, id) = bytes.split_first_chunk::<8>().ok_or(InvalidCursor)?;
-        let created_at = Timestamp::from_millisecond(i64::from_be_bytes(*time)).map_err(|_| InvalidCursor)?;
+        // A time that no document can have is before or after all of them.
+        let milliseconds = i64::from_be_bytes(*time);
+        let beyond = if milliseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let created_at = Timestamp::from_millisecond(milliseconds).unwrap_or(beyond);
         Ok(Self { created_at, id: Uuid::from_slice(id).map_err(|_| InvalidCursor)? })
     }
 }

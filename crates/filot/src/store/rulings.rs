@@ -409,9 +409,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn agreement(&self) -> Result<Agreement> {
-        let sql = "SELECT a.ruling AS first, b.ruling AS second, COUNT(*) AS n FROM rulings a \
-                   JOIN rulings b ON b.review_id = a.review_id AND b.stage = 'second' \
-                   WHERE a.stage = 'first' AND b.carried_out_at IS NOT NULL GROUP BY a.ruling, b.ruling";
+        // From the few second looks to their first ones: SQLite takes a cross join in the order in which it is written.
+        let sql = "SELECT a.ruling AS first, b.ruling AS second, COUNT(*) AS n FROM rulings b CROSS JOIN rulings a \
+                   WHERE b.stage = 'second' AND b.carried_out_at IS NOT NULL \
+                   AND a.review_id = b.review_id AND a.stage = 'first' GROUP BY a.ruling, b.ruling";
         let mut agreement = Agreement::default();
         for row in self.query(sql, Vec::new()).await? {
             let word = |column| -> Result<&'static str> {

@@ -11,6 +11,8 @@ use crate::document::{UserId, Verification};
 
 /// Officers listed by their speed.
 const OFFICERS: i64 = 50;
+/// Rulings that speed is measured by, the latest.
+const RULINGS: i64 = 5000;
 
 /// Events of a kind in one span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl Store {
         self.query(&parts.join(" UNION ALL "), values).await
     }
 
-    /// How long rulings since then took, of all officers together first, then of each, the busiest first.
+    /// How long the latest rulings since then took, of all officers together first, then of each, the busiest first.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -123,7 +125,8 @@ impl Store {
                 "WITH ranked AS (SELECT reviewer, handling_ms, \
                  ROW_NUMBER() OVER ({partition} ORDER BY handling_ms) AS place, \
                  COUNT(*) OVER ({partition}) AS n \
-                 FROM rulings WHERE noted_at >= $1 AND handling_ms IS NOT NULL) \
+                 FROM (SELECT reviewer, handling_ms FROM rulings WHERE noted_at >= $1 AND handling_ms IS NOT NULL \
+                 ORDER BY noted_at DESC LIMIT $3) latest) \
                  SELECT {select} n, MAX(CASE WHEN place = (n + 1) / 2 THEN handling_ms END) AS p50, \
                  MAX(CASE WHEN place = (n * 95 + 99) / 100 THEN handling_ms END) AS p95 \
                  FROM ranked GROUP BY {group} n ORDER BY n DESC LIMIT $2"
@@ -133,7 +136,7 @@ impl Store {
         for (sql, of_each) in
             [(ranked("", "", ""), false), (ranked("PARTITION BY reviewer", "reviewer,", "reviewer,"), true)]
         {
-            for row in self.query(&sql, vec![to_utc(since).into(), OFFICERS.into()]).await? {
+            for row in self.query(&sql, vec![to_utc(since).into(), OFFICERS.into(), RULINGS.into()]).await? {
                 all.push(Handling {
                     officer: if of_each { Some(UserId(row.try_get::<Uuid>("", "reviewer")?)) } else { None },
                     count: count(&row, "n")?,

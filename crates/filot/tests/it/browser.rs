@@ -16,7 +16,7 @@ use crate::support::desk_server::{Desk, Staff};
 const ESCAPE: &str = "\u{e00c}";
 const ENTER: &str = "\u{e007}";
 
-async fn sign_in(browser: &Browser, desk: &Desk, who: &mut Staff) {
+pub(crate) async fn sign_in(browser: &Browser, desk: &Desk, who: &mut Staff) {
     give_password(browser, who).await;
     if who.secret.is_none() {
         who.secret = Some(browser.find(".secret").await.text().await.unwrap());
@@ -398,7 +398,7 @@ async fn no_page_has_barriers_in_light_or_dark_and_none_is_heavy() {
 }
 
 /// Asks axe-core for violations of WCAG 2.2, levels A and AA.
-async fn has_no_barriers(browser: &Browser, page: &str) {
+pub(crate) async fn has_no_barriers(browser: &Browser, page: &str) {
     let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../axe/axe.min.js");
     let axe = std::fs::read_to_string(axe).expect("`make axe` fetches axe-core");
     browser.run(&axe).await;
@@ -469,13 +469,14 @@ async fn screenshots() {
         browser.close().await;
         other.close().await;
     }
+    crate::pages::screenshots().await;
 }
 
-fn images() -> PathBuf {
+pub(crate) fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images")
 }
 
-async fn save(browser: &Browser, path: &Path) {
+pub(crate) async fn save(browser: &Browser, path: &Path) {
     let took = "const e = performance.getEntriesByType('navigation')[0]; \
                 return Math.round(e.responseEnd - e.requestStart) + ' ms to the end of the page, ' \
                 + Math.round(e.domContentLoadedEventEnd - e.requestStart) + ' ms to a usable one'";

@@ -294,10 +294,16 @@ async fn a_retake_asks_for_one(deployment: Deployment) {
     assert!(desk::decide(&it.app, &ani, id, version, Ruling::Retake, Reason::Glare, long).await.is_err());
     let noted = desk::decide(&it.app, &ani, id, version, Ruling::Retake, Reason::Glare, None).await.unwrap();
     assert!(matches!(noted, Noted::Noted(_)), "{noted:?}");
-    assert!(it.app.store.claim_effects(EffectKind::Retake, 10, LEASE).await.unwrap().is_empty());
+    assert_eq!(it.app.store.retake_link(document).await.unwrap(), None);
+    // The upkeep makes the link as soon as it sees the order.
+    it.rest().await;
     let_it_pass(&it, &clock).await;
-    let effects = it.app.store.claim_effects(EffectKind::Retake, 10, LEASE).await.unwrap();
-    assert_eq!(effects.iter().map(|effect| effect.subject.clone()).collect::<Vec<_>>(), [id.to_string()]);
+    let backlog = it.app.store.backlog(EffectKind::Retake).await.unwrap();
+    assert_eq!(backlog.new, 1, "one order, of the decision");
+    upkeep_once(&it.app).await;
+    let link = it.app.store.retake_link(document).await.unwrap().unwrap();
+    assert_eq!((link.document_id, link.used), (document, false));
+    assert_eq!(it.app.store.backlog(EffectKind::Retake).await.unwrap().new, 0);
     assert_eq!(it.document(document).await.verification, Verification::ManuallyRejected);
     assert_eq!(it.app.store.review(id).await.unwrap().reason.as_deref(), Some("GLARE"));
     it.rest().await;

@@ -43,6 +43,7 @@ impl MigrationTrait for Migration {
             index("one_time_tokens_document", "one_time_tokens", &["document_id"], false),
             index("events_counted", "events", &["at", "kind", "verification_status"], false),
             index("reviews_decided", "reviews", &["decided_at", "reason", "decision"], false),
+            index("rulings_by_stage", "rulings", &["stage", "carried_out_at", "review_id", "ruling"], false),
             index("rulings_noted", "rulings", &["noted_at", "reviewer", "handling_ms"], false),
         ] {
             manager.create_index(index).await?;
