@@ -134,7 +134,8 @@ fn bombs_neither_take_long_nor_much_memory() {
         assert_eq!(record.get("error").is_some(), refused, "{name}: {record}");
         // Start of the program and loading of the networks included.
         assert!(took < Duration::from_secs(5), "{name} took {took:?}");
-        assert!(seen.peak_mib <= usual + 64, "{name}: {} MiB, usually {usual}", seen.peak_mib);
+        // The child that looks through ten thousand pages comes on top; it may use 256 MiB, and the guarantee is as much.
+        assert!(seen.peak_mib <= usual + 128, "{name}: {} MiB, usually {usual}", seen.peak_mib);
         fs::remove_file(&path).unwrap();
     }
 }
