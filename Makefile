@@ -61,7 +61,7 @@ fuzz-api: models
 	@scripts/schemathesis.sh
 
 screenshots: setup models axe
-	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots
+	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots pages::screenshots
 
 lint:
 	$(CARGO) fmt --all -- --check

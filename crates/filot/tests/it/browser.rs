@@ -468,7 +468,6 @@ async fn screenshots() {
         browser.close().await;
         other.close().await;
     }
-    crate::pages::screenshots().await;
 }
 
 pub(crate) fn images() -> PathBuf {
