@@ -65,7 +65,7 @@ fuzz-api: models
 	@scripts/schemathesis.sh
 
 screenshots: setup models axe
-	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots
+	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots pages::screenshots
 
 image: models
 	$(CARGO) build --release --package filot

@@ -63,6 +63,7 @@ pub struct Parts {
     assets: assets::Assets,
     passwords: DefaultKeyedRateLimiter<String>,
     codes: DefaultKeyedRateLimiter<UserId>,
+    history: dashboard::History,
 }
 
 impl Deref for Console {
@@ -82,6 +83,7 @@ impl Console {
             assets: assets::Assets::new(),
             passwords: limiter(PASSWORDS),
             codes: limiter(CODES),
+            history: dashboard::History::default(),
         }))
     }
 

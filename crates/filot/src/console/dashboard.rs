@@ -21,9 +21,11 @@ use crate::store::{Counted, EventKind, Handling, QueueAge, Role, Ruled, Ruling};
 use crate::telemetry::gauges;
 
 mod chart;
+mod history;
 mod words;
 
 use chart::Caption;
+pub(super) use history::History;
 use words::Words;
 
 /// Days that can be looked at.
@@ -114,9 +116,8 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
         now.checked_sub(span).unwrap_or(Timestamp::MIN)
     };
     let desk = &app.config.service.desk;
-    let (events, decisions, queue, handling, agreement) = tokio::try_join!(
-        app.store.count_events(&range.bounds),
-        app.store.count_decisions(&range.bounds),
+    let ((events, decisions), queue, handling, agreement) = tokio::try_join!(
+        console.history.count(&app.store, &range.bounds, now),
         app.store.queue_age([ago(desk.soon_s), ago(desk.late_s)]),
         app.store.handling(range.bounds[0]),
         app.store.agreement(),

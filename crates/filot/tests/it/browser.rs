@@ -469,7 +469,6 @@ async fn screenshots() {
         browser.close().await;
         other.close().await;
     }
-    crate::pages::screenshots().await;
 }
 
 pub(crate) fn images() -> PathBuf {

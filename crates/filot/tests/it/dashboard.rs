@@ -192,6 +192,25 @@ async fn the_page_shows_numbers_and_names_no_customer() {
         assert!(!english.contains(personal), "{personal}");
     }
     assert!(!english.contains("<script>") && !english.contains("style=\""));
+    // Days that are over are counted once; the days since then are counted anew.
+    let decided = |page: &str| {
+        let tile = page.split("Decided by people</dt><dd>").nth(1).unwrap_or_else(|| panic!("{page}"));
+        tile.split('<').next().unwrap().to_owned()
+    };
+    assert_eq!(decided(&english), "1");
+    desk.clock.advance(DAY);
+    let again = sign_in(&desk, &mut ani).await;
+    assert_eq!(decided(&page(&desk, &again, "/console/dashboard", "en").await.1), "1");
+    let (_, review) = desk.it.review(3, Script::Review).await;
+    let Claim::Held(held) = store.claim_review(review, &officer, LEASE).await.unwrap() else { panic!() };
+    desk::decide(&desk.it.app, &officer, review, held.version, Ruling::Retake, Reason::Dark, None)
+        .await
+        .unwrap();
+    desk.later();
+    for days in [30, 90, 7] {
+        let path = format!("/console/dashboard?days={days}");
+        assert_eq!(decided(&page(&desk, &again, &path, "en").await.1), "2", "{days}");
+    }
     // Admins see whose numbers they are.
     let budis = sign_in(&desk, &mut budi).await;
     let (_, admins) = page(&desk, &budis, "/console/dashboard", "en").await;

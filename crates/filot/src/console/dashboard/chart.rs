@@ -46,7 +46,7 @@ pub(super) fn stacked(caption: &Caption<'_>, labels: &[String], parts: &[Vec<u64
 /// A share in percent over time; `None` where there is none.
 pub(super) fn share(caption: &Caption<'_>, labels: &[String], values: &[Option<f64>]) -> String {
     let mut svg = open(caption);
-    axis(&mut svg, &[0, 50, 100], 100, " %");
+    axis(&mut svg, &[0, 50, 100], 100, "%");
     let step = (RIGHT - LEFT) / labels.len().max(1) as f64;
     let place = |at: usize, value: f64| {
         (LEFT + step * (at as f64 + 0.5), BOTTOM - value.clamp(0.0, 100.0) / 100.0 * (BOTTOM - TOP))

@@ -9,6 +9,8 @@ use crate::intake;
 /// The words of one language.
 pub(super) struct Words {
     pub(super) title: &'static str,
+    /// The kind of card stands behind it.
+    pub(super) heading: &'static str,
     pub(super) what: &'static str,
     pub(super) choose: &'static str,
     pub(super) send: &'static str,
@@ -67,6 +69,7 @@ impl Words {
 
 const INDONESIAN: Words = Words {
     title: "Foto ulang kartu",
+    heading: "Foto ulang kartu",
     what: "Kami memerlukan foto baru dari kartu Anda.",
     choose: "Ambil atau pilih foto",
     send: "Kirim foto",
@@ -99,6 +102,7 @@ const INDONESIAN: Words = Words {
 
 const ENGLISH: Words = Words {
     title: "Retake the photo of your card",
+    heading: "Retake the photo of your",
     what: "We need a new photo of your card.",
     choose: "Take or choose a photo",
     send: "Send photo",
