@@ -129,12 +129,6 @@ struct Line {
     metrics: BTreeMap<&'static str, (Unit, Vec<f64>)>,
 }
 
-impl Default for Unit {
-    fn default() -> Self {
-        Self::Count
-    }
-}
-
 impl Emf {
     /// For metrics of `namespace`; every one has the dimension Environment.
     pub fn new(namespace: &str, environment: &'static str) -> Self {
