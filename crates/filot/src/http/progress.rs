@@ -33,13 +33,23 @@ struct Watch {
     _permit: OwnedSemaphorePermit,
 }
 
+/// One event of the stream, by the names of its lines.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what the stream writes line by line")]
+struct ProgressEvent {
+    /// `document`.
+    event: String,
+    /// The document as JSON, as in `GET /documents/{id}`.
+    data: String,
+}
+
 /// Watch one of my documents
 ///
 /// Server-sent events named `document`, each with the whole document: one at once, one for each change, until it is
 /// read.
 #[utoipa::path(get, path = "/documents/{id}/events", tag = "documents", security(("token" = [])),
     params(("id" = uuid::Uuid, Path)),
-    responses((status = 200, body = String, content_type = "text/event-stream"),
+    responses((status = 200, body = ProgressEvent, content_type = "text/event-stream"),
         (status = 503, body = Problem, description = "busy")))]
 pub(super) async fn events(
     State(api): State<Api>,
