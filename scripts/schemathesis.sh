@@ -34,20 +34,16 @@ done
 token=$(curl --silent --fail "$base/auth/register" --json '{"email":"fuzz@example.com","password":"a long enough one"}' |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["accessToken"])')
 
-# Which bytes are a picture cannot be said in a description.
-cat >"$work/schemathesis.toml" <<'END'
-[[operations]]
-include-path = "/documents/upload"
-checks.positive_data_acceptance.enabled = false
-END
-
 run() {
-    "$tools/bin/st" --config-file "$work/schemathesis.toml" run "$base/openapi.json" --checks all --phases examples,coverage,fuzzing --continue-on-failure \
+    "$tools/bin/st" run "$base/openapi.json" --checks all --phases examples,coverage,fuzzing --continue-on-failure \
         --max-examples "$cases" --seed 20261123 --request-timeout 40 --no-color "$@"
 }
 status=0
 # Who logs out is no longer signed in, so that route comes by itself.
-run --header "Authorization: Bearer $token" --exclude-path-regex '^/internal/' --exclude-path /auth/logout || status=1
+run --header "Authorization: Bearer $token" --exclude-path-regex '^/(internal/|documents/upload|auth/logout)' || status=1
+# Which bytes are a picture cannot be said in a description, so what fits it may still be refused here.
+run --header "Authorization: Bearer $token" --include-path /documents/upload \
+    --exclude-checks positive_data_acceptance || status=1
 run --header "Authorization: Bearer $service_key" --include-path-regex '^/internal/' || status=1
 run --header "Authorization: Bearer $token" --include-path /auth/logout || status=1
 if grep -c '"status":5' "$work/log" >/dev/null; then
