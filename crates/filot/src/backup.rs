@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow, bail};
 use crate::blobs::{self, Blobs, content_hash};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys::Keys;
+use crate::keys::{Keys, sha256};
 use crate::serve;
 use crate::store::Store;
 
@@ -151,7 +151,7 @@ fn unpack(file: &Path, folder: &Path) -> anyhow::Result<usize> {
             sums = Some(String::from_utf8(bytes)?);
             continue;
         }
-        found.insert(name, content_hash(&bytes));
+        found.insert(name, sha256(&bytes));
         let to = folder.join(&path);
         fs::create_dir_all(to.parent().unwrap_or(folder))?;
         owner_only(&to)?.write_all(&bytes)?;
@@ -187,7 +187,7 @@ impl Archive {
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        self.sums.insert(name.to_owned(), content_hash(bytes));
+        self.sums.insert(name.to_owned(), sha256(bytes));
         self.append(name, bytes)
     }
 

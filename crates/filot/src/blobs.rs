@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -26,7 +25,7 @@ use object_store::{
 use crate::clock::Clock;
 use crate::config::{Service, exposed};
 use crate::document::{CardType, Document, DocumentId, UserId};
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 
 /// Why a file could not be stored, found or erased.
 #[derive(Debug, thiserror::Error)]
@@ -254,7 +253,7 @@ fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
 
 /// SHA-256 of a file, lower-case hexadecimal: what the row of a document keeps to know its file again.
 pub fn content_hash(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    keys::sha256(bytes)
 }
 
 /// The name under which a browser saves the file.

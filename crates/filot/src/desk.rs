@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::document::{Document, ReviewId, UserId};
+use crate::keys;
 use crate::store::{
     self, CarriedOut, Claim, Correction, DeskFilter, NewCorrection, NewRuling, Noted, Officer, Review,
     Ruling, RulingRow, Stage,
@@ -267,9 +268,8 @@ async fn judge(app: &App, recorded: Recorded, said: BTreeMap<FieldKey, String>) 
 
 /// True for the given share of calls, unforeseeably.
 fn sampled(share: f64) -> bool {
-    let mut bytes = [0; 4];
     // Without random bytes somebody looks, to be on the safe side.
-    aws_lc_rs::rand::fill(&mut bytes).is_err() || f64::from(u32::from_be_bytes(bytes)) < share * 2f64.powi(32)
+    keys::random_bytes().map_or(true, |bytes| f64::from(u32::from_be_bytes(bytes)) < share * 2f64.powi(32))
 }
 
 /// The name that an actor, as the store spells it, goes by at the desk.

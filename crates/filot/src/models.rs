@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::Reader;
+use crate::keys::hex;
 
 /// Names and SHA-256 sums of the folder's files, as `sha256sum` writes them.
 const MANIFEST: &str = "SHA256SUMS";
@@ -98,7 +99,7 @@ fn sha256(file: &Path) -> io::Result<String> {
             length => hasher.update(&block[..length]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
+use crate::keys;
+
 /// Memory in KiB, passes and lanes: OWASP's recommendation for argon2id.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 /// Passwords hashed at a time; each takes 19 MiB and some 20 ms of a core.
@@ -66,8 +68,7 @@ fn argon2() -> Argon2<'static> {
 }
 
 fn hash(password: &str) -> Option<String> {
-    let mut salt = [0; 16];
-    aws_lc_rs::rand::fill(&mut salt).ok()?;
+    let salt = keys::random_bytes::<16>().ok()?;
     let hash: argon2::PasswordHash = argon2().hash_password_with_salt(password.as_bytes(), &salt).ok()?;
     Some(hash.to_string())
 }

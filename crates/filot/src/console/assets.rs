@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 
 use super::Console;
 use crate::http::error::AsIs;
+use crate::keys;
 
 const FILES: [(&str, &str, &str); 4] = [
     ("console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
@@ -36,7 +37,7 @@ impl Assets {
             packer.write_all(text.as_bytes()).and_then(|()| packer.finish()).unwrap_or_default().into()
         });
         let packed = packed.collect();
-        let version = digest(&SHA256, &all).as_ref()[..6].iter().map(|b| format!("{b:02x}")).collect();
+        let version = keys::hex(&digest(&SHA256, &all).as_ref()[..6]);
         Self { packed, version }
     }
 }

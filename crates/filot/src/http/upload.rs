@@ -126,7 +126,7 @@ impl Form {
             context.update(part.as_bytes());
         }
         context.update(&self.bytes);
-        context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        keys::hex(context.finish().as_ref())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
+mod columns;
 mod m0001_initial;
 mod m0002_reviews;
 mod m0003_desk;

@@ -166,17 +166,10 @@ impl Store {
             notes: Set(verdict.notes),
             reviewer: Set(Some(verdict.reviewer.to_string())),
             version: Set(review.version + 1),
-            updated_at: Set(now),
             decided_at: Set(Some(now)),
             ..Default::default()
         };
-        let changed = reviews::Entity::update_many()
-            .set(change)
-            .filter(reviews::Column::Id.eq(review.id))
-            .filter(reviews::Column::Version.eq(review.version))
-            .exec_with_returning(&tx.tx)
-            .await?;
-        let decided = changed.into_iter().next().ok_or(Error::Conflict)?;
+        let decided = self.change_review(tx, &review, change).await?;
         self.record_change(tx, &verdict.reviewer, "review.resolve", &row, Some(&next), None).await?;
         self.emit(tx, &next, EventKind::Resolved, None).await?;
         Ok((decided, next))

@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use crate::http::server::Server;
+use crate::support::app::all_events;
 use crate::support::buli2::{Event as Answer, FakeBuli2, Faults, configured};
 use crate::support::cards::{Script, card, scripted};
 use crate::support::child::Service;
@@ -33,17 +34,6 @@ const BAD: Faults = Faults {
 
 async fn backlog(app: &App) -> Backlog {
     app.store.backlog(EffectKind::Escalate).await.unwrap()
-}
-
-async fn all_events(app: &App) -> Vec<Event> {
-    let mut all: Vec<Event> = Vec::new();
-    loop {
-        let more = app.store.events_after(all.last().map_or(0, |event| event.seq), 1000).await.unwrap();
-        if more.is_empty() {
-            return all;
-        }
-        all.extend(more);
-    }
 }
 
 /// A document that a person has to decide about.

@@ -16,28 +16,11 @@ use tokio::sync::Barrier;
 
 use crate::support::cards::Script;
 use crate::support::desk::{assessed, officer};
-use crate::support::{Deployment, TestApp};
+use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
 const LEASE: Duration = Duration::from_secs(120);
 
-macro_rules! on_both {
-    ($($name:ident)+) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::Deployment::embedded()).await;
-            })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::Deployment::postgres()).await;
-            })+
-        }
-    };
-}
-
-on_both! {
+on_sqlite_and_postgres! {
     a_review_is_held_left_lying_and_taken_over
     a_decision_takes_effect_when_it_can_no_longer_be_undone
     corrections_are_kept_checked_and_given_out

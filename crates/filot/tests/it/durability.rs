@@ -11,6 +11,7 @@ use filot::store::{Actor, Event, EventKind};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::support::app::all_events;
 use crate::support::cards::{Script, card};
 use crate::support::child::Service;
 use crate::support::proxy::Mode;
@@ -33,17 +34,6 @@ fn wanted(script: Script) -> (Status, Verification) {
 
 fn script_of(number: u32) -> Script {
     [Script::Approve, Script::Review, Script::Reject, Script::Unreadable][number as usize % 4]
-}
-
-async fn all_events(app: &App) -> Vec<Event> {
-    let mut all: Vec<Event> = Vec::new();
-    loop {
-        let more = app.store.events_after(all.last().map_or(0, |event| event.seq), 1000).await.unwrap();
-        if more.is_empty() {
-            return all;
-        }
-        all.extend(more);
-    }
 }
 
 /// Holds what is stored against what was acknowledged: nothing lost, one end for each document, none contradictory,

@@ -20,28 +20,11 @@ use crate::http::server::{PASSWORD, Person, Server, generous};
 use crate::support::app::upload;
 use crate::support::cards::{Script, card};
 use crate::support::desk::{assessed, officer};
-use crate::support::{Deployment, TestApp};
+use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
 const LEASE: Duration = Duration::from_secs(120);
 
-macro_rules! on_both {
-    ($($name:ident)+) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::Deployment::embedded()).await;
-            })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::Deployment::postgres()).await;
-            })+
-        }
-    };
-}
-
-on_both! {
+on_sqlite_and_postgres! {
     a_customer_sends_another_photo_and_it_takes_the_place_of_the_first
     links_end_are_renewed_and_cannot_be_made_up
     no_case_gets_more_photos_than_allowed

@@ -31,3 +31,23 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Makes of each function, which takes a [`Deployment`], a test on SQLite and one on PostgreSQL.
+macro_rules! on_sqlite_and_postgres {
+    ($($name:ident)+) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::Deployment::embedded()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::Deployment::postgres()).await;
+            })+
+        }
+    };
+}
+
+pub(crate) use on_sqlite_and_postgres;

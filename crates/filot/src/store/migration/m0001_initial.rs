@@ -2,6 +2,10 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::columns::{
+    big, count, index, optional_text, optional_time, optional_word, refers, table, text, time, uuid, word,
+};
+
 pub(super) struct Migration;
 
 impl MigrationName for Migration {
@@ -25,53 +29,6 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
-}
-
-fn table(name: &'static str) -> TableCreateStatement {
-    Table::create().table(name).to_owned()
-}
-
-fn uuid(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).uuid().not_null().take()
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).text().not_null().take()
-}
-
-fn optional_text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).text().null().take()
-}
-
-fn word(name: &'static str, length: u32) -> ColumnDef {
-    ColumnDef::new(name).string_len(length).not_null().take()
-}
-
-fn optional_word(name: &'static str, length: u32) -> ColumnDef {
-    ColumnDef::new(name).string_len(length).null().take()
-}
-
-fn time(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).timestamp_with_time_zone().not_null().take()
-}
-
-fn optional_time(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).timestamp_with_time_zone().null().take()
-}
-
-fn count(name: &'static str, default: i32) -> ColumnDef {
-    ColumnDef::new(name).integer().not_null().default(default).take()
-}
-
-fn big(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).big_integer().not_null().default(0).take()
-}
-
-/// A column that refers to the `id` of `target`; rows go with the row they refer to.
-fn refers(table: &mut TableCreateStatement, column: &'static str, target: &'static str) {
-    table.foreign_key(
-        ForeignKey::create().from_col(column).to(target, "id").on_delete(ForeignKeyAction::Cascade),
-    );
 }
 
 fn accounts() -> Vec<TableCreateStatement> {
@@ -244,17 +201,6 @@ fn queue() -> Vec<TableCreateStatement> {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str], unique: bool| {
-        let mut index = Index::create();
-        index.name(name).table(table);
-        for column in columns {
-            index.col(*column);
-        }
-        if unique {
-            index.unique();
-        }
-        index.to_owned()
-    };
     vec![
         index("users_provider", "users", &["provider_type", "provider_id"], true),
         index("sessions_user", "sessions", &["user_id"], false),

@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::prelude::*;
 
+use super::columns::index;
 use crate::audit::{self, Chain, Entry};
 
 /// Entries that are linked in one step.
@@ -26,15 +27,13 @@ impl MigrationTrait for Migration {
         }
         manager.create_table(head()).await?;
         manager.create_table(callback_events()).await?;
-        let mut open = Index::create();
-        open.name("reviews_route").table("reviews").col("route").col("status").col("created_at");
-        manager.create_index(open.take()).await?;
-        let mut ticket = Index::create();
-        ticket.name("reviews_ticket").table("reviews").col("ticket_id");
-        manager.create_index(ticket.take()).await?;
-        let mut received = Index::create();
-        received.name("callback_events_received").table("callback_events").col("received_at");
-        manager.create_index(received.take()).await?;
+        for index in [
+            index("reviews_route", "reviews", &["route", "status", "created_at"], false),
+            index("reviews_ticket", "reviews", &["ticket_id"], false),
+            index("callback_events_received", "callback_events", &["received_at"], false),
+        ] {
+            manager.create_index(index).await?;
+        }
         link(manager.get_connection()).await
     }
 

@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::columns::{index, optional_time, refers, time, uuid, word};
+
 pub(super) struct Migration;
 
 impl MigrationName for Migration {
@@ -26,17 +28,6 @@ impl MigrationTrait for Migration {
         for table in [rulings(), corrections(), console_sessions(), second_factors()] {
             manager.create_table(table).await?;
         }
-        let index = |name: &'static str, table: &'static str, columns: &[&'static str], unique: bool| {
-            let mut index = Index::create();
-            index.name(name).table(table);
-            for column in columns {
-                index.col(*column);
-            }
-            if unique {
-                index.unique();
-            }
-            index.to_owned()
-        };
         for index in [
             // What makes two rulings at one stage impossible, whatever else goes wrong.
             index("rulings_stage", "rulings", &["review_id", "stage"], true),
@@ -55,28 +46,6 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn uuid(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).uuid().not_null().take()
-}
-
-fn word(name: &'static str, length: u32) -> ColumnDef {
-    ColumnDef::new(name).string_len(length).not_null().take()
-}
-
-fn time(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).timestamp_with_time_zone().not_null().take()
-}
-
-fn optional_time(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).timestamp_with_time_zone().null().take()
-}
-
-fn goes_with(table: &mut TableCreateStatement, column: &'static str, target: &'static str) {
-    table.foreign_key(
-        ForeignKey::create().from_col(column).to(target, "id").on_delete(ForeignKeyAction::Cascade),
-    );
-}
-
 fn rulings() -> TableCreateStatement {
     let mut table = Table::create()
         .table("rulings")
@@ -92,7 +61,7 @@ fn rulings() -> TableCreateStatement {
         .col(time("effective_at"))
         .col(optional_time("carried_out_at"))
         .to_owned();
-    goes_with(&mut table, "review_id", "reviews");
+    refers(&mut table, "review_id", "reviews");
     table
 }
 
@@ -107,7 +76,7 @@ fn corrections() -> TableCreateStatement {
         .col(uuid("reviewer"))
         .col(time("at"))
         .to_owned();
-    goes_with(&mut table, "review_id", "reviews");
+    refers(&mut table, "review_id", "reviews");
     table
 }
 
@@ -122,7 +91,7 @@ fn console_sessions() -> TableCreateStatement {
         .col(time("expires_at"))
         .col(optional_time("ended_at"))
         .to_owned();
-    goes_with(&mut table, "user_id", "users");
+    refers(&mut table, "user_id", "users");
     table
 }
 
@@ -135,6 +104,6 @@ fn second_factors() -> TableCreateStatement {
         .col(ColumnDef::new("last_step").big_integer().not_null().default(0))
         .col(time("created_at"))
         .to_owned();
-    goes_with(&mut table, "user_id", "users");
+    refers(&mut table, "user_id", "users");
     table
 }

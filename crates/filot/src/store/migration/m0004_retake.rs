@@ -3,6 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::columns::index;
+
 pub(super) struct Migration;
 
 impl MigrationName for Migration {
@@ -26,17 +28,6 @@ impl MigrationTrait for Migration {
         ] {
             manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
         }
-        let index = |name: &'static str, table: &'static str, columns: &[&'static str], unique: bool| {
-            let mut index = Index::create();
-            index.name(name).table(table);
-            for column in columns {
-                index.col(*column);
-            }
-            if unique {
-                index.unique();
-            }
-            index.to_owned()
-        };
         for index in [
             // What makes two successors of one document impossible, whatever else goes wrong.
             index("documents_replaces", "documents", &["replaces"], true),

@@ -11,7 +11,7 @@ use filot::config::Config;
 use filot::document::{CardType, Document, DocumentId, UserId};
 use filot::intake::{self, Upload};
 use filot::queue::Lane;
-use filot::store::{NewUser, Role};
+use filot::store::{Event, NewUser, Role};
 use filot::worker::{Worker, run_upkeep};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -195,4 +195,16 @@ pub(crate) async fn make_user(app: &App) -> UserId {
         full_name: None,
     };
     app.store.create_user(new).await.unwrap().id
+}
+
+/// Everything that ever happened, in order.
+pub(crate) async fn all_events(app: &App) -> Vec<Event> {
+    let mut all: Vec<Event> = Vec::new();
+    loop {
+        let more = app.store.events_after(all.last().map_or(0, |event| event.seq), 1000).await.unwrap();
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
+    }
 }
