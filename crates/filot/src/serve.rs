@@ -69,10 +69,14 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
             }
         });
         info!(%address, worker, reader = app.reader.name(), "ready");
-        let welcome = welcome(&app, &api.auth).await?;
-        // Nobody may be reading, which is no reason to stop.
-        let _ = io::stdout().write_all(welcome.as_bytes());
-        let _ = io::stdout().flush();
+        // Requests are answered by now. That there is nothing to greet with, or nobody to read it, is no reason to stop.
+        match welcome(&app, &api.auth).await {
+            Ok(welcome) => {
+                let _ = io::stdout().write_all(welcome.as_bytes());
+                let _ = io::stdout().flush();
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "no links were made; a restart makes them"),
+        }
         stop.cancelled().await;
         finish(tasks, grace).await;
         Ok(())
