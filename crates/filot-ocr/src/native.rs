@@ -68,13 +68,41 @@ impl NativeEngine {
             Some(path) => Runtime::onnxruntime(path)?,
             None => Runtime::Rten,
         };
+        Self::on(&runtime, models, readers)
+    }
+
+    /// Loads the networks on the GPU with the ONNX Runtime `library` that has the CUDA provider beside it. All `readers`
+    /// threads share one copy of each network there, and what they ask at the same time is computed together.
+    ///
+    /// # Errors
+    /// When there is no provider, no CUDA, or no GPU that answers; the text says which.
+    pub fn load_on_gpu(models: &Models, library: &Path, readers: usize) -> Result<Self, Error> {
+        Self::on(&Runtime::cuda(library)?, models, readers)
+    }
+
+    fn on(runtime: &Runtime, models: &Models, readers: usize) -> Result<Self, Error> {
         let readers = readers.max(1);
-        let detector = runtime.load(&models.detector, readers)?;
-        let recognizer = |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
+        let (width, height) = network_size(SEARCH_SIDE, SEARCH_SIDE * CARD_HEIGHT_MM / CARD_WIDTH_MM);
+        let detector = runtime.load(&models.detector, readers, [1, 3, height as usize, width as usize])?;
+        let strip = [1, 3, STRIP_HEIGHT as usize, 320];
+        let recognizer =
+            |model| Ok(Recognizer::new(runtime.load(model, readers, strip)?, models.charset.clone()));
         let quick = recognizer(&models.quick_recognizer)?;
         let careful = recognizer(&models.careful_recognizer)?;
         let kind = runtime.kind();
         Ok(Self { detector, quick, careful, kind, name: format!("native/{}", kind.name()) })
+    }
+
+    /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: usize) -> Self {
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(runs_left));
+        Self {
+            detector: self.detector.shared_until(&left),
+            quick: self.quick.shared_until(&left),
+            careful: self.careful.shared_until(&left),
+            ..self
+        }
     }
 
     pub fn runtime(&self) -> RuntimeKind {

@@ -37,6 +37,11 @@ impl Recognizer {
         Self { network, charset }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Self {
+        Self { network: self.network.shared_until(runs_left), ..self }
+    }
+
     /// Reads strips of `STRIP_HEIGHT` pixels' height, each with the alphabet it may hold. The answers stand in the
     /// order of the strips.
     pub(crate) fn read(&self, strips: &[(RgbImage, Alphabet)]) -> Result<Vec<Vec<ReadGlyph>>, Error> {

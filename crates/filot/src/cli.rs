@@ -50,6 +50,7 @@ enum Command {
     Scan(ScanArgs),
     Sample(SampleArgs),
     Bench(BenchArgs),
+    BenchGpu(BenchGpuArgs),
     Doctor(DoctorArgs),
     /// Run the service: API, page and, by default, a worker
     Serve {
@@ -167,6 +168,26 @@ struct BenchArgs {
     /// Who takes part; the first is shown in detail
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Ort, Contender::Rten, Contender::Tesseract])]
     readers: Vec<Contender>,
+    /// File for the tables [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Measure how many cards a second an NVIDIA GPU reads, and whether it reads what the CPU reads
+#[derive(Debug, clap::Args)]
+struct BenchGpuArgs {
+    /// How many cards to draw
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    cards: u64,
+    /// Seed of the drawn cards
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// How long to read and count, for each size of photo
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Cards to read at a time [default: four to a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// File for the tables [default: standard output]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -329,6 +350,17 @@ impl Cli {
                     config: self.config,
                 };
                 bench::run(&order)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
+            }
+            Command::BenchGpu(args) => {
+                let order = bench::gpu::GpuOrder {
+                    cards: args.cards,
+                    seed: args.seed,
+                    seconds: args.seconds,
+                    threads: args.jobs.map(usize::from),
+                    report: args.report,
+                };
+                bench::gpu::run(&config, &order)
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
             Command::BenchReader { reader, folder } => {

@@ -83,8 +83,11 @@ pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a part is missing.
-pub fn work(config: Config, lane: Lane) -> anyhow::Result<()> {
+pub fn work(mut config: Config, lane: Lane) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
+    if lane == Lane::Gpu {
+        config.turn_to_gpu();
+    }
     let emf = cloudwatch(&config);
     telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);

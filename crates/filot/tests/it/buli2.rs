@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use filot::app::App;
 use filot::clock::Clock;
 use filot::document::{DocumentId, Status, Verification};
-use filot::store::{Backlog, EffectKind, Event, EventKind, Outcome, ReviewRoute};
+use filot::store::{Backlog, EffectKind, EventKind, Outcome, ReviewRoute};
 use filot::worker::{escalate_once, upkeep_once};
 use filot_cards::decide::Decision;
 use jiff::{SignedDuration, Timestamp};

@@ -26,6 +26,7 @@ mod desk;
 mod doctor;
 mod durability;
 mod flow;
+mod gpu;
 mod health;
 mod http;
 mod malformed;
