@@ -50,7 +50,12 @@ impl Library {
     pub(super) fn load_on_gpu(&self, model: &[u8]) -> Result<Box<dyn Network>, Error> {
         let session = self
             .session(model, super::cuda::provider())
-            .map_err(|error| Error::Unavailable(format!("the model does not load on the GPU: {error}")))?;
+            .map_err(|error| {
+                Error::Unavailable(format!(
+                    "the model does not load on the GPU (it takes a driver of the 580 series, CUDA 13 and cuDNN 9): \
+                     {error}"
+                ))
+            })?;
         Ok(Box::new(OrtNetwork { session }))
     }
 
