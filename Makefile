@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-gpu bench-load fuzz-api lint models setup axe screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-curves bench-soak capacity fuzz-api lint models setup axe screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -16,6 +16,8 @@ help:
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
 	@echo "make bench-gpu  cards a second on an NVIDIA GPU into docs/gpu.md"
 	@echo "make bench-load  speed of the service under load into docs/load.md"
+	@echo "make bench-curves  the same against offered load, with pictures; make bench-soak  10,000 documents"
+	@echo "make capacity    what a month's documents need and cost, into docs/capacity.md"
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
 	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
@@ -65,6 +67,14 @@ bench-gpu: models
 bench-load: models
 	$(CARGO) build --release --package filot
 	@scripts/load.sh
+
+bench-curves bench-soak: models
+	$(CARGO) build --release --package filot
+	@python3 scripts/curves.py $(subst bench-,,$@) $(FILOT) docs/load.md
+
+capacity: models
+	$(CARGO) build --release --package filot
+	@python3 scripts/capacity.py $(FILOT) docs/capacity.md
 
 fuzz-api: models
 	$(CARGO) build --release --package filot

@@ -20,6 +20,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("QUEUE_PREFIX", "redis", "prefix"),
     ("CF_R2_ENDPOINT", "storage", "endpoint"),
     ("CF_R2_BUCKET_NAME", "storage", "bucket"),
+    ("CF_R2_PREFIX", "storage", "prefix"),
     ("CF_R2_ACCESS_KEY_ID", "storage", "access_key_id"),
     ("CF_R2_SECRET_ACCESS_KEY", "storage", "secret_access_key"),
     ("CF_R2_REGION", "storage", "region"),

@@ -118,6 +118,8 @@ pub struct Storage {
     pub endpoint: Option<String>,
     #[serde(deserialize_with = "optional")]
     pub bucket: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub prefix: Option<String>,
     #[serde(deserialize_with = "optional_secret")]
     pub access_key_id: Option<SecretString>,
     #[serde(deserialize_with = "optional_secret")]

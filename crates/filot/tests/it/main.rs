@@ -11,6 +11,7 @@
 
 mod support;
 
+mod alarms;
 mod audit;
 mod backup;
 mod bench;
@@ -23,6 +24,7 @@ mod console;
 mod dashboard;
 mod demo;
 mod desk;
+mod disk;
 mod doctor;
 mod durability;
 mod flow;
@@ -30,8 +32,11 @@ mod gpu;
 mod health;
 mod http;
 mod malformed;
+mod memory;
+mod migrations;
 mod pages;
 mod pdf;
+mod privacy;
 mod program;
 mod queue;
 mod retake;
