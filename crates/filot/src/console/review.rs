@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use filot_cards::checks::{Check, Outcome};
+use filot_cards::checks::{Check, CheckCode, Outcome};
 use filot_cards::field::{Field, FieldKey};
 
 use super::Console;
@@ -274,9 +274,15 @@ fn field(
         .map(|check| language.sentence(check.officer))
         .collect();
     let confidence = present.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
+    // What contradicts something is surely wrong somewhere; what is only unsure may well be right.
+    let contradicted = checks.iter().any(|check| {
+        check.outcome != Outcome::Pass
+            && check.fields.contains(&key)
+            && check.code != CheckCode::FieldConfidence
+    });
     let class = match confidence {
-        _ if !findings.is_empty() => "failed",
-        Some(percent) if percent < 80 => "weak",
+        _ if contradicted => "failed",
+        Some(percent) if percent < 80 || !findings.is_empty() => "weak",
         _ => "sure",
     };
     let (photo, straight) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
