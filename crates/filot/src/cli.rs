@@ -16,7 +16,7 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
+use crate::{accounts, audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -80,6 +80,8 @@ enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     CreateUser(CreateUserArgs),
+    ChangeUser(ChangeUserArgs),
+    ResetSecondFactor(ResetSecondFactorArgs),
     /// Check the audit trail, sign how it stands, export a case
     Audit {
         #[command(subcommand)]
@@ -249,6 +251,9 @@ struct CreateUserArgs {
     email: String,
     #[arg(long, value_enum, default_value_t = RoleArg::User)]
     role: RoleArg,
+    /// What colleagues at the desk call them; without it they see the e-mail
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
@@ -292,6 +297,40 @@ struct DurabilityArgs {
     /// File that gets a row about the run
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+/// Change an account: its role, its password, whether it is open; ends all its sign-ins and is an entry of the audit trail
+#[derive(Debug, clap::Args)]
+struct ChangeUserArgs {
+    #[arg(long)]
+    email: String,
+    #[arg(long, value_enum)]
+    role: Option<RoleArg>,
+    /// Lock the person out; what they said and did stays
+    #[arg(long, conflicts_with = "enable")]
+    disable: bool,
+    /// Let them in again
+    #[arg(long)]
+    enable: bool,
+    /// Make another password and print it
+    #[arg(long)]
+    new_password: bool,
+    /// Why: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
+}
+
+/// Take away the one-time codes of an officer who has lost their phone; they set up new ones at the next sign-in
+///
+/// Ends all their sign-ins, puts their documents back into the queue, and is an entry of the audit trail. First make sure
+/// that it is really them who ask.
+#[derive(Debug, clap::Args)]
+struct ResetSecondFactorArgs {
+    #[arg(long)]
+    email: String,
+    /// Why, and who has made sure of it: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -346,6 +385,16 @@ enum RoleArg {
     User,
     Reviewer,
     Admin,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::User => Self::User,
+            RoleArg::Reviewer => Self::Reviewer,
+            RoleArg::Admin => Self::Admin,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -447,6 +496,12 @@ impl Cli {
                 }))
             }
             Command::CreateUser(args) => ran(create_user(args, config)),
+            Command::ChangeUser(args) => ran(change_user(&args, &config)),
+            Command::ResetSecondFactor(args) => {
+                ran(accounts::reset_second_factor(&config, &args.email, &args.reason).map(|ended| {
+                    tell(&format!("done; {ended} sign-ins ended, new codes are set up at the next one"));
+                }))
+            }
             Command::Audit { command } => run_audit(command, &config),
             Command::Selftest { command } => run_selftest(command, config),
             Command::Openapi => match http::openapi().to_pretty_json() {
@@ -524,14 +579,23 @@ fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {
     } else {
         None
     };
-    let role = match args.role {
-        RoleArg::User => Role::User,
-        RoleArg::Reviewer => Role::Reviewer,
-        RoleArg::Admin => Role::Admin,
-    };
-    if let Some(made) = serve::create_user(config, &args.email, role, password)? {
+    if let Some(made) = accounts::create(config, &args.email, args.role.into(), args.name, password)? {
         writeln!(io::stdout(), "{made}")?;
     }
+    Ok(())
+}
+
+fn change_user(args: &ChangeUserArgs, config: &Config) -> anyhow::Result<()> {
+    let order = accounts::Order {
+        role: args.role.map(Role::from),
+        disabled: (args.disable || args.enable).then_some(args.disable),
+        new_password: args.new_password,
+    };
+    let done = accounts::change(config, &args.email, &order, &args.reason)?;
+    if let Some(password) = done.password {
+        writeln!(io::stdout(), "{password}")?;
+    }
+    tell(&format!("done; {} sign-ins at the console ended", done.ended));
     Ok(())
 }
 

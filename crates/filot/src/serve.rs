@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::service::Environment;
 use crate::http::Api;
-use crate::keys;
 use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
@@ -155,35 +154,6 @@ pub fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
         let pending = store.pending_migrations().await.unwrap_or_default();
         store.migrate().await?;
         Ok(pending)
-    })
-}
-
-/// Makes a local account, or changes role and password of the one with this e-mail. Without a password one is made and
-/// returned.
-///
-/// # Errors
-/// When the e-mail or password cannot be used, or the database cannot be reached.
-pub fn create_user(
-    config: Config,
-    email: &str,
-    role: Role,
-    password: Option<String>,
-) -> anyhow::Result<Option<String>> {
-    runtime()?.block_on(async {
-        let app = App::with_reader(config, no_reader(), Clock::default()).await?;
-        let auth = Auth::new(app.clone())?;
-        let (password, made) = match password {
-            Some(password) => (password, None),
-            None => {
-                let made = keys::random_token(15)?;
-                (made.clone(), Some(made))
-            }
-        };
-        if app.store.user_by_email(email).await?.is_some() {
-            return Err(anyhow!("there is an account with this e-mail already"));
-        }
-        auth.create(email, &password, None, role).await?;
-        Ok(made)
     })
 }
 
