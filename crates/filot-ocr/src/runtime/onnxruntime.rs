@@ -45,14 +45,15 @@ impl Library {
 
     fn session(&self, model: &[u8]) -> ort::Result<Session> {
         let builder = Session::builder(self.environment)?;
-        // One thread per session: several cores are used by reading several cards at a time. Memory patterns and the
-        // arena keep the largest shape ever seen, which for lines of every width means hundreds of megabytes.
+        // One thread per session: several cores are used by reading several cards at a time. The arena keeps the pages of
+        // one run for the next: a run without it spends half its time in page faults. It grows to what the largest shape
+        // needs, which the callers bound. Memory patterns would plan, and keep, a block of their own for every shape.
         let mut builder = builder
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
             .with_memory_pattern(false)?
-            .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?;
+            .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(true).build()])?;
         builder.commit_from_memory(model)
     }
 }
