@@ -1,5 +1,6 @@
 //! The reader of this crate: finds the card, detects lines, recognises them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use crate::layout;
 use crate::models::Models;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
 use crate::quality;
-use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
+use crate::recognize::{MAX_WIDTH, ReadGlyph, Recognizer, STRIP_HEIGHT};
 use crate::rectify::{EDGE_SIDE, Finder, contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
@@ -28,6 +29,8 @@ const FEW_LINES: usize = 4;
 const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
+/// Width of the lines that are read for it, in heights: a dozen characters.
+const PROBE_LENGTH: f32 = 6.0;
 /// Lead of one direction over the other, as a share of the better one, that settles it.
 const CLEAR_LEAD: f32 = 0.4;
 /// Lines whose least certain character is above this are left to the quick recogniser: where it errs, the field that the
@@ -182,10 +185,21 @@ impl NativeEngine {
         Ok(Some((canvas, boxes)))
     }
 
-    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one, and what that
-    /// is unsure of once more after cleaning the picture.
-    fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
-        let mut lines = recognise_with(&self.quick, canvas, boxes, View::Plain)?;
+    /// Reads boxes of a canvas: all with the quick recogniser, unless it is `known` what that reads there; what it is
+    /// unsure of with the careful one, and what that is unsure of once more after cleaning the picture.
+    fn recognise(
+        &self,
+        canvas: &Canvas,
+        boxes: &[(Quad, Alphabet)],
+        known: BTreeMap<usize, Vec<ReadGlyph>>,
+    ) -> Result<Vec<Option<Line>>, Error> {
+        let unknown: Vec<usize> = (0..boxes.len()).filter(|i| !known.contains_key(i)).collect();
+        let chosen: Vec<(Quad, Alphabet)> = unknown.iter().map(|&i| boxes[i]).collect();
+        let mut lines = vec![None; boxes.len()];
+        let read = read_with(&self.quick, canvas, &chosen, View::Plain)?;
+        for (i, glyphs) in unknown.into_iter().zip(read).chain(known) {
+            lines[i] = line(&boxes[i].0, glyphs);
+        }
         let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
             let below = |line: &Line| weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
@@ -203,25 +217,43 @@ impl NativeEngine {
         Ok(lines)
     }
 
-    /// Whether the text of the canvas stands on its head, by reading its longest lines both ways until it is clear.
-    fn upside_down(&self, canvas: &Canvas, boxes: &[TextBox]) -> Result<bool, Error> {
-        let mut widest: Vec<Quad> = boxes.iter().map(|b| b.quad).collect();
-        widest.sort_by(|a, b| b.width().total_cmp(&a.width()));
+    /// Whether the text of the canvas stands on its head, by reading lines both ways until it is clear; and what was read
+    /// the right way round, by box.
+    fn upside_down(
+        &self,
+        canvas: &Canvas,
+        boxes: &[TextBox],
+    ) -> Result<(bool, BTreeMap<usize, Vec<ReadGlyph>>), Error> {
+        let mut probes: Vec<usize> = (0..boxes.len()).collect();
+        // Lines of about the wanted length first: shorter ones say little, longer ones cost more than they tell.
+        let length = |i: usize| boxes[i].quad.width() / boxes[i].quad.height().max(1e-3);
+        probes.sort_by(|&a, &b| {
+            let off = |i: usize| (length(i) / PROBE_LENGTH).ln().abs();
+            off(a).total_cmp(&off(b))
+        });
         let (mut upright, mut turned) = (0.0f32, 0.0f32);
-        for quad in widest.into_iter().take(PROBES) {
+        let (mut read_upright, mut read_turned) = (BTreeMap::new(), BTreeMap::new());
+        for i in probes.into_iter().take(PROBES) {
+            let quad = boxes[i].quad;
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
-            let lines = recognise_with(&self.quick, canvas, &both, View::Plain)?;
-            let certainty = |line: &Option<Line>| {
-                line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32)
-            };
-            upright += certainty(&lines[0]);
-            turned += certainty(&lines[1]);
+            let mut read = read_with(&self.quick, canvas, &both, View::Plain)?.into_iter();
+            let (one, other) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
+            upright += certainty(&one);
+            turned += certainty(&other);
+            read_upright.insert(i, one);
+            read_turned.insert(i, other);
             if (upright - turned).abs() > CLEAR_LEAD * upright.max(turned) {
                 break;
             }
         }
-        Ok(turned > upright)
+        let stands_on_head = turned > upright;
+        Ok((stands_on_head, if stands_on_head { read_turned } else { read_upright }))
     }
+}
+
+/// How much legible text was read, and how surely.
+fn certainty(glyphs: &[ReadGlyph]) -> f32 {
+    if is_blank(glyphs) { 0.0 } else { mean_confidence(glyphs).powi(2) * glyphs.len() as f32 }
 }
 
 impl OcrEngine for NativeEngine {
@@ -280,7 +312,8 @@ impl NativeEngine {
         };
 
         let start = Instant::now();
-        if self.upside_down(&canvas, &boxes)? {
+        let (stands_on_head, known) = self.upside_down(&canvas, &boxes)?;
+        if stands_on_head {
             canvas.turn_over();
             let (width, height) = (canvas.frame.width, canvas.frame.height);
             for text_box in &mut boxes {
@@ -289,7 +322,7 @@ impl NativeEngine {
             }
         }
         let quads: Vec<(Quad, Alphabet)> = boxes.iter().map(|b| (b.quad, Alphabet::Any)).collect();
-        let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
+        let mut lines: Vec<Line> = self.recognise(&canvas, &quads, known)?.into_iter().flatten().collect();
         lines.sort_by(|a, b| {
             (a.rect.centre().y, a.rect.x0)
                 .partial_cmp(&(b.rect.centre().y, b.rect.x0))
@@ -308,7 +341,7 @@ fn milliseconds(since: Instant) -> f32 {
 
 /// The photo itself as a frame.
 pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
-    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+    let pyramid = Arc::new(Pyramid::new(Arc::clone(&photo.pixels)));
     let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
@@ -387,6 +420,17 @@ fn recognise_with(
     boxes: &[(Quad, Alphabet)],
     view: View,
 ) -> Result<Vec<Option<Line>>, Error> {
+    let read = read_with(recognizer, canvas, boxes, view)?;
+    Ok(read.into_iter().zip(boxes).map(|(glyphs, (quad, _))| line(quad, glyphs)).collect())
+}
+
+/// The characters in boxes of a canvas, none where a box has no area.
+fn read_with(
+    recognizer: &Recognizer,
+    canvas: &Canvas,
+    boxes: &[(Quad, Alphabet)],
+    view: View,
+) -> Result<Vec<Vec<ReadGlyph>>, Error> {
     let mut strips = Vec::with_capacity(boxes.len());
     let mut owners = Vec::with_capacity(boxes.len());
     for (i, (quad, alphabet)) in boxes.iter().enumerate() {
@@ -395,11 +439,20 @@ fn recognise_with(
             owners.push(i);
         }
     }
-    let mut lines = vec![None; boxes.len()];
+    let mut read = vec![Vec::new(); boxes.len()];
     for (glyphs, owner) in recognizer.read(&strips)?.into_iter().zip(owners) {
-        lines[owner] = line(&boxes[owner].0, glyphs);
+        read[owner] = glyphs;
     }
-    Ok(lines)
+    Ok(read)
+}
+
+fn is_blank(glyphs: &[ReadGlyph]) -> bool {
+    glyphs.iter().all(|g| g.candidates[0].0 == ' ')
+}
+
+/// Mean probability of the characters (0..=1), 0 without any.
+fn mean_confidence(glyphs: &[ReadGlyph]) -> f32 {
+    glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len().max(1) as f32
 }
 
 /// The pixels of a line at the recogniser's height.
@@ -420,8 +473,8 @@ fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
 }
 
 /// A read strip put back where it stands on the page. `None` when nothing was legible.
-fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
-    if glyphs.iter().all(|g| g.candidates[0].0 == ' ') {
+fn line(quad: &Quad, glyphs: Vec<ReadGlyph>) -> Option<Line> {
+    if is_blank(&glyphs) {
         return None;
     }
     let rect = layout::bounds(&quad.0);
@@ -429,7 +482,7 @@ fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
     let (left, right) = ((a.x + d.x) / 2.0, (b.x + c.x) / 2.0);
     let place = |x: f32| left + (right - left) * x;
     let angle = (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees();
-    let confidence = glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len() as f32;
+    let confidence = mean_confidence(&glyphs);
     let text = glyphs.iter().map(|g| g.candidates[0].0).collect();
     let glyphs = glyphs
         .into_iter()
@@ -444,7 +497,7 @@ mod tests {
 
     #[test]
     fn boxes_of_the_whole_photo_are_moved_onto_the_card() {
-        let pyramid = Arc::new(Pyramid::new(RgbImage::new(800, 600)));
+        let pyramid = Arc::new(Pyramid::new(Arc::new(RgbImage::new(800, 600))));
         let whole = Canvas::new(pyramid, Framing::Text, 800.0, 600.0, Homography::scale(1.0), 1.0);
         // A card on its side, its text running downwards, ten pixels to the millimetre.
         let at = |x: f32, y: f32| Point { x: 600.0 - 10.0 * y, y: 20.0 + 10.0 * x };

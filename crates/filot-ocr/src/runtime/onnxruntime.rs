@@ -34,8 +34,7 @@ impl Library {
     }
 
     pub(super) fn load(&self, model: &[u8], copies: usize) -> Result<Networks, Error> {
-        // The arena keeps the largest shape ever seen, which for lines of every width means hundreds of megabytes.
-        let cpu = || ort::ep::CPU::default().with_arena_allocator(false).build();
+        let cpu = || ort::ep::CPU::default().with_arena_allocator(true).build();
         (0..copies)
             .map(|_| {
                 let session = self.session(model, cpu()).map_err(|error| {
@@ -61,8 +60,9 @@ impl Library {
 
     fn session(&self, model: &[u8], provider: ExecutionProviderDispatch) -> ort::Result<Session> {
         let builder = Session::builder(self.environment)?;
-        // One thread per session: several cores are used by reading several cards at a time. Memory patterns keep the
-        // largest shape ever seen, as the arena does.
+        // One thread per session: several cores are used by reading several cards at a time. The arena keeps the pages of
+        // one run for the next: a run without it spends half its time in page faults. It grows to what the largest shape
+        // needs, which the callers bound. Memory patterns would plan, and keep, a block of their own for every shape.
         let mut builder = builder
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_intra_threads(1)?
