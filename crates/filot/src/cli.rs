@@ -16,7 +16,7 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
+use crate::{accounts, audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -50,6 +50,7 @@ enum Command {
     Scan(ScanArgs),
     Sample(SampleArgs),
     Bench(BenchArgs),
+    BenchGpu(BenchGpuArgs),
     Doctor(DoctorArgs),
     /// Run the service: API, page and, by default, a worker
     Serve {
@@ -79,6 +80,8 @@ enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     CreateUser(CreateUserArgs),
+    ChangeUser(ChangeUserArgs),
+    ResetSecondFactor(ResetSecondFactorArgs),
     /// Check the audit trail, sign how it stands, export a case
     Audit {
         #[command(subcommand)]
@@ -181,6 +184,26 @@ struct BenchArgs {
     report: Option<PathBuf>,
 }
 
+/// Measure how many cards a second an NVIDIA GPU reads, and whether it reads what the CPU reads
+#[derive(Debug, clap::Args)]
+struct BenchGpuArgs {
+    /// How many cards to draw
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    cards: u64,
+    /// Seed of the drawn cards
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// How long to read and count, for each size of photo
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Cards to read at a time [default: four to a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// File for the tables [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
 /// Check that everything FiLot needs is there, and say how to mend what is not
 #[derive(Debug, clap::Args)]
 struct DoctorArgs {
@@ -228,6 +251,9 @@ struct CreateUserArgs {
     email: String,
     #[arg(long, value_enum, default_value_t = RoleArg::User)]
     role: RoleArg,
+    /// What colleagues at the desk call them; without it they see the e-mail
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
@@ -271,6 +297,40 @@ struct DurabilityArgs {
     /// File that gets a row about the run
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+/// Change an account: its role, its password, whether it is open; ends all its sign-ins and is an entry of the audit trail
+#[derive(Debug, clap::Args)]
+struct ChangeUserArgs {
+    #[arg(long)]
+    email: String,
+    #[arg(long, value_enum)]
+    role: Option<RoleArg>,
+    /// Lock the person out; what they said and did stays
+    #[arg(long, conflicts_with = "enable")]
+    disable: bool,
+    /// Let them in again
+    #[arg(long)]
+    enable: bool,
+    /// Make another password and print it
+    #[arg(long)]
+    new_password: bool,
+    /// Why: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
+}
+
+/// Take away the one-time codes of an officer who has lost their phone; they set up new ones at the next sign-in
+///
+/// Ends all their sign-ins, puts their documents back into the queue, and is an entry of the audit trail. First make sure
+/// that it is really them who ask.
+#[derive(Debug, clap::Args)]
+struct ResetSecondFactorArgs {
+    #[arg(long)]
+    email: String,
+    /// Why, and who has made sure of it: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -327,6 +387,16 @@ enum RoleArg {
     Admin,
 }
 
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::User => Self::User,
+            RoleArg::Reviewer => Self::Reviewer,
+            RoleArg::Admin => Self::Admin,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Declared {
     Ktp,
@@ -380,6 +450,17 @@ impl Cli {
                 bench::run(&order)
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
+            Command::BenchGpu(args) => {
+                let order = bench::gpu::GpuOrder {
+                    cards: args.cards,
+                    seed: args.seed,
+                    seconds: args.seconds,
+                    threads: args.jobs.map(usize::from),
+                    report: args.report,
+                };
+                bench::gpu::run(&config, &order)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
+            }
             Command::BenchReader { reader, folder } => {
                 let mut config = config;
                 config.reader.engine = reader.engine();
@@ -415,6 +496,12 @@ impl Cli {
                 }))
             }
             Command::CreateUser(args) => ran(create_user(args, config)),
+            Command::ChangeUser(args) => ran(change_user(&args, &config)),
+            Command::ResetSecondFactor(args) => {
+                ran(accounts::reset_second_factor(&config, &args.email, &args.reason).map(|ended| {
+                    tell(&format!("done; {ended} sign-ins ended, new codes are set up at the next one"));
+                }))
+            }
             Command::Audit { command } => run_audit(command, &config),
             Command::Selftest { command } => run_selftest(command, config),
             Command::Openapi => match http::openapi().to_pretty_json() {
@@ -492,14 +579,23 @@ fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {
     } else {
         None
     };
-    let role = match args.role {
-        RoleArg::User => Role::User,
-        RoleArg::Reviewer => Role::Reviewer,
-        RoleArg::Admin => Role::Admin,
-    };
-    if let Some(made) = serve::create_user(config, &args.email, role, password)? {
+    if let Some(made) = accounts::create(config, &args.email, args.role.into(), args.name, password)? {
         writeln!(io::stdout(), "{made}")?;
     }
+    Ok(())
+}
+
+fn change_user(args: &ChangeUserArgs, config: &Config) -> anyhow::Result<()> {
+    let order = accounts::Order {
+        role: args.role.map(Role::from),
+        disabled: (args.disable || args.enable).then_some(args.disable),
+        new_password: args.new_password,
+    };
+    let done = accounts::change(config, &args.email, &order, &args.reason)?;
+    if let Some(password) = done.password {
+        writeln!(io::stdout(), "{password}")?;
+    }
+    tell(&format!("done; {} sign-ins at the console ended", done.ended));
     Ok(())
 }
 

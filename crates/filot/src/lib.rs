@@ -1,6 +1,7 @@
 //! FiLot: reads a photo of an Indonesian identity card (KTP) or tax card (NPWP), says what stands on it, how sure it is,
 //! whether the card is consistent, and what to do.
 
+pub mod accounts;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -19,6 +20,7 @@ pub mod doctor;
 pub mod document;
 pub mod events;
 pub mod failpoint;
+mod heap;
 pub mod http;
 pub mod intake;
 pub mod keys;

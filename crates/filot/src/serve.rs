@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::service::Environment;
 use crate::http::Api;
-use crate::keys;
 use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
@@ -87,8 +86,11 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
 ///
 /// # Errors
 /// When a part is missing.
-pub fn work(config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()> {
+pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
+    if lane == Lane::Gpu {
+        config.turn_to_gpu();
+    }
     let emf = cloudwatch(&config);
     telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
@@ -159,35 +161,6 @@ pub fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     })
 }
 
-/// Makes a local account, or changes role and password of the one with this e-mail. Without a password one is made and
-/// returned.
-///
-/// # Errors
-/// When the e-mail or password cannot be used, or the database cannot be reached.
-pub fn create_user(
-    config: Config,
-    email: &str,
-    role: Role,
-    password: Option<String>,
-) -> anyhow::Result<Option<String>> {
-    runtime()?.block_on(async {
-        let app = App::with_reader(config, no_reader(), Clock::default()).await?;
-        let auth = Auth::new(app.clone())?;
-        let (password, made) = match password {
-            Some(password) => (password, None),
-            None => {
-                let made = keys::random_token(15)?;
-                (made.clone(), Some(made))
-            }
-        };
-        if app.store.user_by_email(email).await?.is_some() {
-            return Err(anyhow!("there is an account with this e-mail already"));
-        }
-        auth.create(email, &password, None, role).await?;
-        Ok(made)
-    })
-}
-
 /// For commands that read no card.
 pub(crate) fn no_reader() -> crate::card_reader::CardReader {
     crate::card_reader::CardReader::new("none", |_, _, _| {
@@ -209,6 +182,7 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     grace: Duration,
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
+    crate::heap::give_back_large_buffers();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();

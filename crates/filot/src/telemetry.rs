@@ -96,7 +96,10 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("filot_documents_received_total", "Documents accepted, by type");
     describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
-    describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
+    describe_counter!(
+        "filot_gpu_fallback_total",
+        "Documents read on the CPU that should have been read on a GPU, and starts without one"
+    );
     describe_counter!("filot_readings_succeeded_total", "Readings that came to a decision, by lane");
     describe_counter!("filot_readings_failed_total", "Readings that failed, by lane");
     describe_counter!("filot_evaluations_total", "Decisions, by decision and range of the score");

@@ -33,6 +33,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("OCR_GPU_STUCK_TIMEOUT", "gpu", "stuck_timeout_ms"),
     ("OCR_GPU_REAPER_INTERVAL", "gpu", "reaper_interval_ms"),
     ("OCR_GPU_LOCK_TTL", "gpu", "lock_ttl_s"),
+    ("NVIDIA_VISIBLE_DEVICES", "gpu", "visible_devices"),
     ("OCR_ENGINE", "workflow", "engine"),
     ("QUEUE_ENGINE", "workflow", "engine"),
     ("OCR_AUTOFALLBACK", "workflow", "fallback"),

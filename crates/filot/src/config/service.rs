@@ -177,6 +177,7 @@ pub struct Gpu {
     pub stuck_timeout_ms: u64,
     pub reaper_interval_ms: u64,
     pub lock_ttl_s: u64,
+    pub visible_devices: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
