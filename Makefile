@@ -70,7 +70,9 @@ bench-load: models
 
 bench-curves bench-soak: models
 	$(CARGO) build --release --package filot
-	@python3 scripts/curves.py $(subst bench-,,$@) $(FILOT) docs/load.md
+	@for what in $(if $(filter bench-soak,$@),soak,scripted real); do \
+		python3 scripts/curves.py $$what $(FILOT) docs/load.md || exit 1; \
+	done
 
 capacity: models
 	$(CARGO) build --release --package filot

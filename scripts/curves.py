@@ -1,7 +1,7 @@
 """Draws how the service behaves as more is asked of it: documents per second and time to the verdict against offered
 load, for one, two and four readers; or runs a soak.
 
-Usage: curves.py curves|soak FILOT REPORT
+Usage: curves.py scripted|real|soak FILOT REPORT
 """
 
 import itertools
@@ -21,7 +21,7 @@ WORKERS = (1, 2, 4)
 COLOURS = ("#0b6e99", "#b3541e", "#4b7f2b")
 # How long the scripted reader takes for a document: one such reader reads ten a second, whatever the machine.
 SCRIPTED_MS = 100
-SCRIPTED_RATES = (2, 5, 8, 10, 15, 20, 25, 30, 40, 50)
+SCRIPTED_RATES = (2, 5, 8, 10, 15, 20, 30, 40, 50)
 REAL_RATES = (0.5, 1, 1.5, 2, 3, 4, 6)
 SECONDS = 12
 
@@ -113,53 +113,60 @@ def rows(series):
     return out
 
 
-def curves(program, report, work):
-    series = {}
-    photos = drawn(program, work)
-    real = itertools.cycle([photo.read_bytes() for photo in photos])
-    for kind, arguments, rates, cards in (
-        ("scripted", ["--no-worker", "--scripted"], SCRIPTED_RATES, map(lambda n: scripted_card(n, SCRIPTED_MS), itertools.count())),
-        ("real", ["--no-worker"], REAL_RATES, real),
-    ):
-        series[kind] = []
-        for workers in WORKERS:
-            print(f"{kind} reader, {workers} processes", file=sys.stderr)
-            folder = work / f"{kind}{workers}"
-            (folder / "postgres").mkdir(parents=True)
-            postgres = Postgres(folder / "postgres")
-            service = Service(program, folder / "data", arguments, DATABASE_URL=postgres.url)
-            service.work(workers)
-            warm = [service.upload(next(cards), wait=25) for _ in range(2 * workers)]
-            assert warm
-            points = measure(service, rates, cards)
-            series[kind].append((f"{workers} reader{'s' if workers > 1 else ''}", points))
-            service.stop()
-            postgres.stop()
+def series_of(program, work, arguments, rates, cards):
+    """For each number of readers its name and points, each on servers of its own."""
+    series = []
+    for workers in WORKERS:
+        print(f"{workers} readers", file=sys.stderr)
+        folder = work / str(workers)
+        (folder / "postgres").mkdir(parents=True)
+        postgres = Postgres(folder / "postgres")
+        service = Service(program, folder / "data", ["--no-worker", *arguments], DATABASE_URL=postgres.url)
+        service.work(workers)
+        for _ in range(2 * workers):
+            service.upload(next(cards), wait=25)
+        series.append((f"{workers} reader{'s' if workers > 1 else ''}", measure(service, rates, cards)))
+        service.stop()
+        postgres.stop()
+    return series
+
+
+def draw(report, kind, title, series):
     images = report.parent / "images"
-    for kind, title in (("scripted", f"A scripted reader of {SCRIPTED_MS} ms"), ("real", f"The real reader on {os.cpu_count()} cores")):
-        picture(images / f"load-{kind}-rate.svg", f"{title}: documents a second", series[kind], lambda p: p.rate, "documents read a second")
-        picture(images / f"load-{kind}-p95.svg", f"{title}: upload to verdict, 95 % below", series[kind], lambda p: p.p95, "ms", True)
-    best = max(p.rate for _, points in series["real"] for p in points)
-    write_section(report, "Load curves", f"""{machine()} PostgreSQL, a folder for files, `filot serve --no-worker` and one,
-two or four `filot worker` processes that read one document at a time. Documents come at a fixed rate for {SECONDS} s, whatever
-the answers, into an empty queue; "read a second" counts those read within that time, the times are of all of them.
-The queue is a table here, which readers in other processes look at every `worker.poll_ms`, half a second: that is most of the
-time to the verdict as long as they are idle. Redis wakes them at once, and a reader within `filot serve` needs no waking.
+    picture(images / f"load-{kind}-rate.svg", f"{title}: documents a second", series, lambda p: p.rate, "documents read a second")
+    picture(images / f"load-{kind}-p95.svg", f"{title}: upload to verdict, 95 % below", series, lambda p: p.p95, "ms", True)
+    return (f"![Documents a second](images/load-{kind}-rate.svg)\n![Time to the verdict](images/load-{kind}-p95.svg)\n\n"
+            f"{rows(series)}")
 
-With a reader that only sleeps for {SCRIPTED_MS} ms the machine is not the limit: twice the readers read twice as much, and until
-they are busy all the time a document waits for nothing.
 
-![Documents a second, scripted](images/load-scripted-rate.svg)
-![Time to the verdict, scripted](images/load-scripted-p95.svg)
+def how():
+    return f"""{machine()} The load average was {os.getloadavg()[1]:.1f}. PostgreSQL, a folder for files,
+`filot serve --no-worker` and one, two or four `filot worker` processes that read one document at a time. Documents come at a
+fixed rate for {SECONDS} s, whatever the answers, into an empty queue; "read a second" counts those read within that time, the
+times are of all of them. The queue is a table, which readers in other processes look at every `worker.poll_ms`, half a second:
+that is most of the time to the verdict as long as they are idle. Redis wakes them at once, and a reader within `filot serve`
+needs no waking."""
 
-{rows(series["scripted"])}
-With the real reader the cores are. More readers than cores gain nothing; what is offered beyond {best:.1f} documents a second
-waits in line, and is acknowledged all the same.
 
-![Documents a second, real](images/load-real-rate.svg)
-![Time to the verdict, real](images/load-real-p95.svg)
+def scripted(program, report, work):
+    cards = map(lambda number: scripted_card(number, SCRIPTED_MS), itertools.count())
+    series = series_of(program, work, ["--scripted"], SCRIPTED_RATES, cards)
+    write_section(report, "Load curves: a reader that only waits", f"""{how()}
 
-{rows(series["real"])}""")
+The reader sleeps for {SCRIPTED_MS} ms, so the machine is not the limit: one reads at most {1000 // SCRIPTED_MS} documents a second,
+and twice the readers read twice as much. What is offered beyond that waits in line, and is acknowledged all the same.
+
+{draw(report, "scripted", f"A reader of {SCRIPTED_MS} ms", series)}""")
+
+
+def real(program, report, work):
+    cards = itertools.cycle([photo.read_bytes() for photo in drawn(program, work)])
+    series = series_of(program, work, [], REAL_RATES, cards)
+    write_section(report, "Load curves: the real reader", f"""{how()}
+
+The cores are the limit: more readers than cores gain nothing.
+
+{draw(report, "real", f"The real reader on {os.cpu_count()} cores", series)}""")
 
 
 def drawn(program, work):
@@ -230,5 +237,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         folder.chmod(0o755)
-        {"curves": curves, "soak": soak}[what](program, report, folder)
+        {"scripted": scripted, "real": real, "soak": soak}[what](program, report, folder)
     print(f"written: {report}")

@@ -240,7 +240,7 @@ def write_section(report, title, text):
     before = report.read_text() if report.exists() else head
     sections = re.split(r"(?m)^(?=## )", before)
     kept = [section for section in sections[1:] if not section.startswith(f"## {title}\n")]
-    order = ["In short", "Load curves", "Soak"]
+    order = ["In short", "Load curves: a reader that only waits", "Load curves: the real reader", "Soak"]
     kept.append(f"## {title}\n\n{text.strip()}\n\n")
     kept.sort(key=lambda section: order.index(section[3:].split("\n", 1)[0]))
     report.write_text(head + "\n" + "".join(section.strip() + "\n\n" for section in kept).rstrip() + "\n")
