@@ -9,7 +9,7 @@ use image::RgbImage;
 use crate::canvas::{Canvas, Pyramid};
 use crate::contrast::{clean, is_noisy, stretch};
 use crate::detect::{TextBox, detect, network_size, reading_order};
-use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
+use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing, View};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::large_text;
@@ -39,6 +39,11 @@ const FAIRLY_SURE: f32 = 0.6;
 /// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
 const DETECTION_WINDOW: usize = 61;
 const STRIP_WINDOW: usize = 97;
+/// How much longer than usual the strips of [`View::Wide`] are: two letters `I` side by side then have a step of the
+/// recogniser between them.
+const WIDE: f32 = 1.4;
+/// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
+const SMOOTHING: f32 = 0.6;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
 /// Width of the band around the outline that is searched too, to see whether the outline cuts through text.
@@ -68,13 +73,41 @@ impl NativeEngine {
             Some(path) => Runtime::onnxruntime(path)?,
             None => Runtime::Rten,
         };
+        Self::on(&runtime, models, readers)
+    }
+
+    /// Loads the networks on the GPU with the ONNX Runtime `library` that has the CUDA provider beside it. All `readers`
+    /// threads share one copy of each network there, and what they ask at the same time is computed together.
+    ///
+    /// # Errors
+    /// When there is no provider, no CUDA, or no GPU that answers; the text says which.
+    pub fn load_on_gpu(models: &Models, library: &Path, readers: usize) -> Result<Self, Error> {
+        Self::on(&Runtime::cuda(library)?, models, readers)
+    }
+
+    fn on(runtime: &Runtime, models: &Models, readers: usize) -> Result<Self, Error> {
         let readers = readers.max(1);
-        let detector = runtime.load(&models.detector, readers)?;
-        let recognizer = |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
+        let (width, height) = network_size(SEARCH_SIDE, SEARCH_SIDE * CARD_HEIGHT_MM / CARD_WIDTH_MM);
+        let detector = runtime.load(&models.detector, readers, [1, 3, height as usize, width as usize])?;
+        let strip = [1, 3, STRIP_HEIGHT as usize, 320];
+        let recognizer =
+            |model| Ok(Recognizer::new(runtime.load(model, readers, strip)?, models.charset.clone()));
         let quick = recognizer(&models.quick_recognizer)?;
         let careful = recognizer(&models.careful_recognizer)?;
         let kind = runtime.kind();
         Ok(Self { detector, quick, careful, kind, name: format!("native/{}", kind.name()) })
+    }
+
+    /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: usize) -> Self {
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(runs_left));
+        Self {
+            detector: self.detector.shared_until(&left),
+            quick: self.quick.shared_until(&left),
+            careful: self.careful.shared_until(&left),
+            ..self
+        }
     }
 
     pub fn runtime(&self) -> RuntimeKind {
@@ -91,7 +124,7 @@ impl NativeEngine {
         let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
         stretch(&mut picture);
         if is_noisy(&picture) {
-            picture = clean(&picture, DETECTION_WINDOW);
+            picture = clean(&picture, DETECTION_WINDOW, 1.0);
         }
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
@@ -152,17 +185,17 @@ impl NativeEngine {
     /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one, and what that
     /// is unsure of once more after cleaning the picture.
     fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
-        let mut lines = recognise_with(&self.quick, canvas, boxes, false)?;
+        let mut lines = recognise_with(&self.quick, canvas, boxes, View::Plain)?;
         let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
             let below = |line: &Line| weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
-        for (least, cleaned) in [(SURE, false), (FAIRLY_SURE, true)] {
+        for (least, view) in [(SURE, View::Plain), (FAIRLY_SURE, View::Even)] {
             let again = unsure(&lines, least);
             let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
-            for (line, i) in recognise_with(&self.careful, canvas, &chosen, cleaned)?.into_iter().zip(again) {
+            for (line, i) in recognise_with(&self.careful, canvas, &chosen, view)?.into_iter().zip(again) {
                 let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
-                if !cleaned || confidence(&line) > confidence(&lines[i]) {
+                if view == View::Plain || confidence(&line) > confidence(&lines[i]) {
                     lines[i] = line;
                 }
             }
@@ -177,7 +210,7 @@ impl NativeEngine {
         let (mut upright, mut turned) = (0.0f32, 0.0f32);
         for quad in widest.into_iter().take(PROBES) {
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
-            let lines = recognise_with(&self.quick, canvas, &both, false)?;
+            let lines = recognise_with(&self.quick, canvas, &both, View::Plain)?;
             let certainty = |line: &Option<Line>| {
                 line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32)
             };
@@ -212,14 +245,23 @@ impl OcrEngine for NativeEngine {
             let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
             let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas));
             let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
-            found.extend(recognise_with(&self.careful, &canvas, &quads, false)?.into_iter().flatten());
+            found.extend(recognise_with(&self.careful, &canvas, &quads, View::Plain)?.into_iter().flatten());
         }
         Ok(Some(found))
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
-        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads, false)
+        let mut lines = vec![None; regions.len()];
+        for view in [View::Plain, View::Wide, View::Even] {
+            let chosen: Vec<usize> = (0..regions.len()).filter(|&i| regions[i].view == view).collect();
+            let quads: Vec<(Quad, Alphabet)> =
+                chosen.iter().map(|&i| (regions[i].rect.to_quad(), regions[i].alphabet)).collect();
+            let read = recognise_with(&self.careful, &reading.canvas, &quads, view)?;
+            for (line, i) in read.into_iter().zip(chosen) {
+                lines[i] = line;
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -343,15 +385,12 @@ fn recognise_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
-    cleaned: bool,
+    view: View,
 ) -> Result<Vec<Option<Line>>, Error> {
     let mut strips = Vec::with_capacity(boxes.len());
     let mut owners = Vec::with_capacity(boxes.len());
     for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-        if let Some(mut strip) = strip(canvas, quad) {
-            if cleaned {
-                strip = clean(&strip, STRIP_WINDOW);
-            }
+        if let Some(strip) = strip(canvas, quad, view) {
             strips.push((strip, *alphabet));
             owners.push(i);
         }
@@ -364,14 +403,19 @@ fn recognise_with(
 }
 
 /// The pixels of a line at the recogniser's height.
-fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
+fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
     let (width, height) = (quad.width(), quad.height());
     if height < 1e-3 || width < 1e-3 {
         return None;
     }
-    let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
+    let stretched = if view == View::Wide { WIDE } else { 1.0 };
+    let pixels = (width / height * STRIP_HEIGHT as f32 * stretched).round() as u32;
     let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
     stretch(&mut strip);
+    if view == View::Even {
+        let enlarged = STRIP_HEIGHT as f32 / (height * canvas.resolution()).max(1.0);
+        strip = clean(&strip, STRIP_WINDOW, SMOOTHING * enlarged);
+    }
     Some(strip)
 }
 

@@ -33,6 +33,7 @@ pub mod reader;
 pub mod retake;
 pub mod sample;
 pub mod scan;
+pub mod selftest;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
