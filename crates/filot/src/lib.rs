@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod document;
 pub mod events;
 pub mod failpoint;
+mod heap;
 pub mod http;
 pub mod intake;
 pub mod keys;

@@ -68,10 +68,14 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
             }
         });
         info!(%address, worker, reader = app.reader.name(), "ready");
-        let welcome = welcome(&app, &api.auth).await?;
-        // Nobody may be reading, which is no reason to stop.
-        let _ = io::stdout().write_all(welcome.as_bytes());
-        let _ = io::stdout().flush();
+        // Requests are answered by now. That there is nothing to greet with, or nobody to read it, is no reason to stop.
+        match welcome(&app, &api.auth).await {
+            Ok(welcome) => {
+                let _ = io::stdout().write_all(welcome.as_bytes());
+                let _ = io::stdout().flush();
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "no links were made; a restart makes them"),
+        }
         stop.cancelled().await;
         finish(tasks, grace).await;
         Ok(())
@@ -178,6 +182,7 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     grace: Duration,
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
+    crate::heap::give_back_large_buffers();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();

@@ -191,6 +191,7 @@ impl Store {
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
+        use sea_orm::sqlx::Connection;
         use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
         let mut options = ConnectOptions::new(url);
         options
@@ -199,6 +200,12 @@ impl Store {
             .acquire_timeout(Duration::from_secs(5))
             .idle_timeout(Duration::from_secs(300))
             .test_before_acquire_if_idle_for(UNUSED)
+            // SQLite gives a transaction up by itself when the disk fails in the middle of it. The connection then
+            // believes for ever that it is in one, and refuses to begin another; a new one takes its place.
+            .map_sqlx_sqlite_before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(usable)))
+            })
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(|options| {
                 options

@@ -44,7 +44,10 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
     let filter = format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn", log.level);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(|| Redacting(io::stderr()));
+        .with_writer(|| Redacting(io::stderr()))
+        // It would complain to standard error of what it could not write there, and that ends the process: a log on a
+        // full disk is no reason to stop.
+        .log_internal_errors(false);
     let started = if json {
         subscriber
             .json()

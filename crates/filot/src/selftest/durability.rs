@@ -28,6 +28,8 @@ const LIFE: std::ops::Range<u64> = 20..400;
 const STARTS_KILLED: u32 = 20;
 /// Beyond the lease, how long there may be no progress before something counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// Between two looks at what is to be uploaded next.
+const STEP: Duration = Duration::from_millis(2);
 /// Longest wait for an acknowledgement when nobody is killed any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -149,10 +151,18 @@ async fn kill_again_and_again(
             if !service.ready().await {
                 bail!("a process did not start");
             }
-            numbers.clone().for_each(|number| service.order(order(number)));
-            let end = Instant::now() + lives;
-            while let Some(patience) = end.checked_duration_since(Instant::now()) {
-                if let Some((number, id, hash)) = service.ack_within(patience).await {
+            // Spread over the life, so that at its end some uploads are under way, others acknowledged, others read.
+            let (born, mut left) = (Instant::now(), numbers.clone());
+            loop {
+                let lived = born.elapsed().min(lives).as_secs_f64() / lives.as_secs_f64();
+                let due = numbers.start + (numbers.len() as f64 * lived) as u32;
+                while left.start < due {
+                    left.next().into_iter().for_each(|number| service.order(order(number)));
+                }
+                if born.elapsed() >= lives {
+                    break;
+                }
+                if let Some((number, id, hash)) = service.ack_within(STEP).await {
                     acknowledged.insert(number, (id, hash));
                 }
             }

@@ -221,7 +221,7 @@ async fn alarms_on_own_metrics_ring_and_fall_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alarms_on_the_platforms_metrics_ring_and_fall_silent() {
     let deployment = Deployment::embedded();
-    let disk = Disk::below(&deployment.data_dir());
+    let disk = Disk::below(deployment.folder.path());
     let environment = disk.environment();
     let mut more = environment.to_vec();
     more.extend([("OCR_GPU_ENABLED", "false"), ("FILOT_WORKER_CONCURRENCY", "8")]);

@@ -41,7 +41,8 @@ impl Rig {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let disk = Disk::below(&data);
+        // The service's own log lies on it, too.
+        let disk = Disk::below(folder.path());
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().unwrap();
         let mut settings = disk.environment().to_vec();
         settings.extend([

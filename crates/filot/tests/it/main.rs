@@ -44,4 +44,5 @@ mod program;
 mod queue;
 mod retake;
 mod scan;
+mod selftest;
 mod store;

@@ -44,7 +44,9 @@ impl Databases {
             Self::Folder(folder) => {
                 format!("sqlite://{}?mode=rwc", folder.path().join(name).with_extension("db").display())
             }
-            Self::Server(server, _) => server.url().replace("/postgres", &format!("/{name}")),
+            Self::Server(server, _) => {
+                format!("{}/{name}", server.url().trim_end_matches("/postgres"))
+            }
         };
         let data = self.folder().join("data");
         let environment = [("FILOT_DATA_DIR", data.display().to_string()), ("DATABASE_URL", url)];

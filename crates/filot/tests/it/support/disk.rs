@@ -22,10 +22,10 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A disk that is well. `folder` is where it begins; nothing needs to be there yet.
+    /// A disk that is well, from `folder` on.
     pub(crate) fn below(folder: &Path) -> Self {
         let library = compile();
-        let control = folder.with_extension("disk");
+        let control = library.with_extension("control");
         std::fs::write(&control, [0; 32]).unwrap();
         Self { library, control, folder: folder.to_owned() }
     }
@@ -92,5 +92,6 @@ fn compile() -> PathBuf {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.library);
+        let _ = std::fs::remove_file(&self.control);
     }
 }
