@@ -47,7 +47,7 @@ pub(crate) fn is_large(quad: &Quad, canvas: &Canvas) -> bool {
 }
 
 /// Morphological closing of each channel with a square window of `2 · reach + 1` pixels.
-fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
+pub(crate) fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
     let dilated = windowed(picture, reach, u8::max);
     windowed(&dilated, reach, u8::min)
 }
