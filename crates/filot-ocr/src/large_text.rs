@@ -51,12 +51,18 @@ pub(crate) fn is_large(quad: &Quad, canvas: &Canvas) -> bool {
     height > unit * if leaning { LEANING_MM } else { LEVEL_MM } && width > 1.5 * height
 }
 
-/// Morphological closing of each channel with a square window of three pixels a side.
-fn closed(picture: &RgbImage) -> RgbImage {
+/// Morphological closing of each channel with a square window of `2 · reach + 1` pixels.
+pub(crate) fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let dilated = windowed(picture.as_raw(), width as usize * 3, u8::max);
-    let closed = windowed(&dilated, width as usize * 3, u8::min);
-    RgbImage::from_raw(width, height, closed).unwrap_or_else(|| picture.clone())
+    let mut pixels = picture.as_raw().clone();
+    // A window of three pixels, time after time, reaches as far as a larger one.
+    for _ in 0..reach {
+        pixels = windowed(&pixels, width as usize * 3, u8::max);
+    }
+    for _ in 0..reach {
+        pixels = windowed(&pixels, width as usize * 3, u8::min);
+    }
+    RgbImage::from_raw(width, height, pixels).unwrap_or_else(|| picture.clone())
 }
 
 /// The extreme value of each pixel's window of 3 × 3, channel by channel, first along the rows, then along the columns.
