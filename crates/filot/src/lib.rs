@@ -36,3 +36,4 @@ pub mod serve;
 pub mod store;
 pub mod telemetry;
 pub mod worker;
+pub mod workflow;

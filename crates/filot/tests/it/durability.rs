@@ -18,10 +18,10 @@ use crate::support::proxy::Mode;
 use crate::support::{Deployment, TestApp, eventually};
 
 /// After the last restart: the lease and this long until everything has ended.
-const SETTLE: Duration = Duration::from_secs(90);
+pub(crate) const SETTLE: Duration = Duration::from_secs(90);
 
 /// What was acknowledged: document and hash of its file by number.
-type Acknowledged = HashMap<u32, (DocumentId, String)>;
+pub(crate) type Acknowledged = HashMap<u32, (DocumentId, String)>;
 
 fn wanted(script: Script) -> (Status, Verification) {
     match script {
@@ -32,13 +32,13 @@ fn wanted(script: Script) -> (Status, Verification) {
     }
 }
 
-fn script_of(number: u32) -> Script {
+pub(crate) fn script_of(number: u32) -> Script {
     [Script::Approve, Script::Review, Script::Reject, Script::Unreadable][number as usize % 4]
 }
 
 /// Holds what is stored against what was acknowledged: nothing lost, one end for each document, none contradictory,
 /// file and row agree.
-async fn account(app: &App, acknowledged: &Acknowledged) {
+pub(crate) async fn account(app: &App, acknowledged: &Acknowledged) {
     let events = all_events(app).await;
     let mut ends: HashMap<DocumentId, Vec<&Event>> = HashMap::new();
     for event in events.iter().filter(|e| matches!(e.kind, EventKind::Completed | EventKind::Failed)) {
@@ -65,11 +65,11 @@ async fn account(app: &App, acknowledged: &Acknowledged) {
     assert!(matches!(trail, filot::audit::Verified::Whole(_)), "{trail:?}");
 }
 
-fn millis_of(number: u32) -> u16 {
+pub(crate) fn millis_of(number: u32) -> u16 {
     (number % 7) as u16
 }
 
-async fn settled(app: &App, acknowledged: &Acknowledged) {
+pub(crate) async fn settled(app: &App, acknowledged: &Acknowledged) {
     eventually("the end of everything", SETTLE, || async {
         let unfinished =
             app.store.unattended(app.clock.now() + jiff::SignedDuration::from_hours(1), false, 1);

@@ -36,3 +36,5 @@ mod queue;
 mod retake;
 mod scan;
 mod store;
+#[cfg(feature = "temporal")]
+mod temporal;

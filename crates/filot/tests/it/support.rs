@@ -11,6 +11,8 @@ pub(crate) mod desk_server;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod serve;
+#[cfg(feature = "temporal")]
+pub(crate) mod temporal;
 
 pub(crate) use app::{Deployment, TestApp};
 

@@ -122,7 +122,8 @@ impl Drop for Service {
 #[ignore = "run by other tests as a process to be killed"]
 #[expect(clippy::disallowed_methods, reason = "a child learns from its parent through the environment")]
 fn serve() {
-    use filot::worker::{Worker, run_upkeep};
+    use filot::worker::run_upkeep;
+    use filot::workflow::read_documents;
     let Ok(user) = std::env::var("FILOT_TEST_USER") else { return };
     if let Ok(failpoint) = std::env::var("FILOT_TEST_FAILPOINT") {
         let (name, nth) = failpoint.split_once(':').unwrap();
@@ -135,7 +136,7 @@ fn serve() {
         let clock = filot::clock::Clock::default();
         let app = filot::app::App::with_reader(config, scripted(), clock).await.unwrap();
         let stop = tokio_util::sync::CancellationToken::new();
-        let worker = tokio::spawn(Worker::new(app.clone(), filot::queue::Lane::Cpu).run(stop.clone()));
+        let worker = tokio::spawn(read_documents(app.clone(), filot::queue::Lane::Cpu, stop.clone()));
         let upkeep = tokio::spawn(run_upkeep(app.clone(), stop.clone()));
         println!("READY");
         let orders = tokio::spawn(take_orders(app, user));
