@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, RetryOptions, RpcOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, RetryOptions, RpcOptions, TlsOptions,
     WorkflowFetchHistoryOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowSignalOptions,
     WorkflowStartOptions,
 };
@@ -184,6 +184,7 @@ impl Engine {
             // Not host and process, which would stand in every history.
             .identity("filot")
             .maybe_api_key(settings.api_key.clone())
+            .maybe_tls_options((self.0.target.scheme() == "https").then(TlsOptions::default))
             .connect_timeout(PATIENCE)
             .build();
         let connection = tokio::time::timeout(PATIENCE, Connection::connect(options)).await;

@@ -159,6 +159,11 @@ pub(super) fn temporal(config: &Service, built_in: bool, problems: &mut Vec<Stri
                 .to_owned(),
         );
     }
+    if t.api_key.is_some()
+        && config.temporal_endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
+    {
+        problems.push("TEMPORAL_API_KEY needs TLS: TEMPORAL_ENDPOINT must not start with http://".to_owned());
+    }
     if config.temporal_endpoint().is_some() && (t.namespace.is_empty() || t.task_queue.is_empty()) {
         problems.push("TEMPORAL_NAMESPACE and TEMPORAL_TASK_QUEUE must not be empty".to_owned());
     }

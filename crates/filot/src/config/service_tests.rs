@@ -149,6 +149,12 @@ fn temporal_is_used_or_switched_off_but_never_passed_over() {
     let mut told = Vec::new();
     temporal(&config, true, &mut told);
     assert!(told[0].contains("TEMPORAL_ENDPOINT must be set"), "{told:?}");
+    config.temporal.endpoint = Some("http://temporal.example:7233".to_owned());
+    (config.temporal.disabled, config.temporal.api_key) = (false, Some("a key".to_owned().into()));
+    told.clear();
+    temporal(&config, true, &mut told);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("needs TLS"), "{told:?}");
     config.temporal.endpoint = Some("temporal.example:7233".to_owned());
     (config.temporal.disabled, config.temporal.namespace) = (false, String::new());
     told.clear();

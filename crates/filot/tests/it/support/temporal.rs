@@ -1,5 +1,6 @@
 //! A Temporal server of the test's own, and Temporal's own command to ask it with.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -113,6 +114,13 @@ impl TemporalServer {
             .as_str()
             .map_or_else(|| answer["count"].as_u64(), |text| text.parse().ok())
             .unwrap_or(0)
+    }
+
+    /// The ids of the workflows of which this is true. One that has ended may have been run again.
+    pub(crate) fn ids(&self, query: &str) -> BTreeSet<String> {
+        let runs = self.ask(&["workflow", "list", "--query", query, "--limit", "10000"]);
+        let runs = runs.as_array().cloned().unwrap_or_default();
+        runs.iter().map(|run| run["execution"]["workflowId"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The answer to a query of a workflow; null when there is none.
