@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-load fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-curves bench-soak capacity fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -17,7 +17,10 @@ help:
 	@echo "make samples  read drawn sample cards and draw what was found on them"
 	@echo "make test     all tests"
 	@echo "make bench    accuracy and speed on drawn cards into docs/accuracy.md; SET=DIR: on your own, printed"
+	@echo "make bench-gpu  cards a second on an NVIDIA GPU into docs/gpu.md"
 	@echo "make bench-load  speed of the service under load into docs/load.md"
+	@echo "make bench-curves  the same against offered load, with pictures; make bench-soak  10,000 documents"
+	@echo "make capacity    what a month's documents need and cost, into docs/capacity.md"
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
 	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
@@ -66,9 +69,22 @@ bench: models
 	$(BUILD)
 	$(FILOT) bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
 
+bench-gpu: models
+	$(BUILD)
+	@test -f models-gpu/libonnxruntime.so || scripts/gpu-runtime.sh models-gpu
+	FILOT_READER_LIBRARY=models-gpu/libonnxruntime.so $(FILOT) bench-gpu --report docs/gpu.md
+
 bench-load: models
 	$(BUILD)
 	@scripts/load.sh
+
+bench-curves bench-soak: models
+	$(BUILD)
+	@python3 scripts/curves.py $(subst bench-,,$@) $(FILOT) docs/load.md
+
+capacity: models
+	$(BUILD)
+	@python3 scripts/capacity.py $(FILOT) docs/capacity.md
 
 fuzz-api: models
 	$(BUILD)

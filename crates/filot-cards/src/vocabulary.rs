@@ -6,6 +6,7 @@
 use filot_ocr::page::Glyph;
 
 use crate::confusion;
+use crate::field::FieldKey;
 use crate::nik::Gender;
 use crate::span::first;
 
@@ -335,6 +336,23 @@ pub(crate) const COUNTRY_MORE: [&str; 8] = [
     "VIETNAM",
     "YEMEN",
 ];
+
+impl FieldKey {
+    /// The entries that cards usually print in a field with a closed list, the usual ones first; none for other fields.
+    /// A card may carry others.
+    pub fn vocabulary(self) -> &'static [&'static str] {
+        match self {
+            Self::Gender => &GENDER,
+            Self::BloodType => &BLOOD_TYPE,
+            Self::Religion => &RELIGION,
+            Self::MaritalStatus => &MARITAL_STATUS,
+            Self::Occupation => &OCCUPATION,
+            Self::Nationality => &[CITIZEN],
+            Self::ValidUntil => &[FOR_LIFE],
+            _ => &[],
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

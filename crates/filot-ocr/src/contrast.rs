@@ -11,8 +11,8 @@ const MAX_GAIN: f32 = 8.0;
 /// of ordinary contrast alone.
 pub(crate) fn stretch(picture: &mut RgbImage) {
     let mut histogram = [0u32; 256];
-    for pixel in picture.pixels() {
-        let [r, g, b] = pixel.0.map(u32::from);
+    for pixel in picture.as_raw().chunks_exact(3) {
+        let (r, g, b) = (u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2]));
         histogram[((r * 77 + g * 150 + b * 29) >> 8) as usize] += 1;
     }
     let total = picture.width() * picture.height();
@@ -76,9 +76,9 @@ fn noise(grey: &[f32], width: usize) -> f32 {
     *responses.select_nth_unstable_by(middle, f32::total_cmp).1 / 0.6745 / 6.0
 }
 
-/// A grey picture with the noise smoothed away and the contrast evened out over windows of `window` pixels, so that a
+/// A grey picture with the noise smoothed away (by a Gaussian of deviation `smoothing` pixels, at least 1) and the contrast evened out over windows of `window` pixels, so that a
 /// shadow or a reflection across a line weighs less.
-pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
+pub(crate) fn clean(picture: &RgbImage, window: usize, smoothing: f32) -> RgbImage {
     /// Local deviations below this many grey levels are paper, not ink.
     const PAPER: f32 = 6.0;
     /// Grey levels to one local deviation.
@@ -89,7 +89,7 @@ pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
         &image::ImageBuffer::<image::Luma<f32>, _>::from_fn(width as u32, height as u32, |x, y| {
             image::Luma([grey[y as usize * width + x as usize]])
         }),
-        1.0,
+        smoothing.max(1.0),
     )
     .into_raw();
     // Sums over all pixels above and to the left, of values and of squares.
@@ -123,10 +123,8 @@ pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
 
 /// Grey values 0..=255.
 fn luma(picture: &RgbImage) -> Vec<f32> {
-    let weigh = |p: &image::Rgb<u8>| {
-        0.299 * f32::from(p.0[0]) + 0.587 * f32::from(p.0[1]) + 0.114 * f32::from(p.0[2])
-    };
-    picture.pixels().map(weigh).collect()
+    let weigh = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
+    picture.as_raw().chunks_exact(3).map(weigh).collect()
 }
 
 #[cfg(test)]

@@ -17,8 +17,6 @@ use crate::page::{CARD_WIDTH_MM, Quad, Rect};
 /// than three of them: 1.2 and 0.75 mm. The card's own strokes are thinner than half a millimetre; the finer look is for
 /// overprints of smaller letters.
 pub(crate) const SCALES: [f32; 2] = [2.5, 4.0];
-/// Half the window of the closing in those pixels.
-const REACH: usize = 1;
 /// Heights in millimetres, with the margin that the detector adds, and degrees: level writing of the card itself is lower
 /// than the first; leaning writing counts from the second on.
 const LEVEL_MM: f32 = 7.5;
@@ -31,10 +29,17 @@ pub(crate) fn without_fine_print(canvas: &Canvas, scale: f32) -> Option<Canvas> 
     let (width, height) = (canvas.frame.width, canvas.frame.height);
     let (pixels_x, pixels_y) = network_size(width / unit * scale, height / unit * scale);
     let all = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height };
-    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, REACH);
+    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?);
     let corners = Rect { x0: 0.0, y0: 0.0, x1: pixels_x as f32, y1: pixels_y as f32 }.to_quad();
     let to_base = Homography::rect_to_quad(width, height, &corners)?;
-    Some(Canvas::new(Arc::new(Pyramid::new(picture)), canvas.frame.framing, width, height, to_base, 1.0))
+    Some(Canvas::new(
+        Arc::new(Pyramid::new(Arc::new(picture))),
+        canvas.frame.framing,
+        width,
+        height,
+        to_base,
+        1.0,
+    ))
 }
 
 /// Whether a box of the page could hold an overprint.
@@ -46,36 +51,33 @@ pub(crate) fn is_large(quad: &Quad, canvas: &Canvas) -> bool {
     height > unit * if leaning { LEANING_MM } else { LEVEL_MM } && width > 1.5 * height
 }
 
-/// Morphological closing of each channel with a square window of `2 · reach + 1` pixels.
-fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
-    let dilated = windowed(picture, reach, u8::max);
-    windowed(&dilated, reach, u8::min)
+/// Morphological closing of each channel with a square window of three pixels a side.
+fn closed(picture: &RgbImage) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let dilated = windowed(picture.as_raw(), width as usize * 3, u8::max);
+    let closed = windowed(&dilated, width as usize * 3, u8::min);
+    RgbImage::from_raw(width, height, closed).unwrap_or_else(|| picture.clone())
 }
 
-/// The extreme value of each pixel's window, channel by channel, first along the rows, then along the columns.
-fn windowed(picture: &RgbImage, reach: usize, extreme: fn(u8, u8) -> u8) -> RgbImage {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let along = |source: &[u8], step: usize, length: usize, lines: &mut dyn Iterator<Item = usize>| {
-        let mut out = source.to_vec();
-        for start in lines {
-            for place in 0..length {
-                let (from, to) = (place.saturating_sub(reach), (place + reach).min(length - 1));
-                let window = (from..=to).map(|at| source[start + at * step]);
-                if let Some(value) = window.reduce(extreme) {
-                    out[start + place * step] = value;
-                }
-            }
+/// The extreme value of each pixel's window of 3 × 3, channel by channel, first along the rows, then along the columns.
+fn windowed(pixels: &[u8], stride: usize, extreme: impl Fn(u8, u8) -> u8 + Copy) -> Vec<u8> {
+    let mut rows = pixels.to_vec();
+    for (out, row) in rows.chunks_exact_mut(stride).zip(pixels.chunks_exact(stride)) {
+        for (value, right) in out.iter_mut().zip(&row[3..]) {
+            *value = extreme(*value, *right);
         }
-        out
-    };
-    let rows = along(
-        picture.as_raw(),
-        3,
-        width,
-        &mut (0..height).flat_map(|y| (0..3).map(move |c| y * width * 3 + c)),
-    );
-    let both = along(&rows, width * 3, height, &mut (0..width * 3));
-    RgbImage::from_raw(picture.width(), picture.height(), both).unwrap_or_else(|| picture.clone())
+        for (value, left) in out[3..].iter_mut().zip(row) {
+            *value = extreme(*value, *left);
+        }
+    }
+    let mut both = rows.clone();
+    for (value, below) in both.iter_mut().zip(&rows[stride..]) {
+        *value = extreme(*value, *below);
+    }
+    for (value, above) in both[stride..].iter_mut().zip(&rows) {
+        *value = extreme(*value, *above);
+    }
+    both
 }
 
 #[cfg(test)]
@@ -90,7 +92,7 @@ mod tests {
                 picture.put_pixel(x, y, image::Rgb([20, 20, 20]));
             }
         }
-        let closed = closed(&picture, REACH);
+        let closed = closed(&picture);
         assert_eq!(closed.get_pixel(10, 20).0, [200, 210, 220]);
         assert_eq!(closed.get_pixel(35, 20).0, [20, 20, 20]);
     }

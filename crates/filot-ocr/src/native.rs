@@ -1,5 +1,6 @@
 //! The reader of this crate: finds the card, detects lines, recognises them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use image::RgbImage;
 use crate::canvas::{Canvas, Pyramid};
 use crate::contrast::{clean, is_noisy, stretch};
 use crate::detect::{TextBox, detect, network_size, reading_order};
-use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
+use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing, View};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::large_text;
@@ -17,7 +18,7 @@ use crate::layout;
 use crate::models::Models;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Glyph, Line, Page, Point, Quad, Rect};
 use crate::quality;
-use crate::recognize::{MAX_WIDTH, Recognizer, STRIP_HEIGHT};
+use crate::recognize::{MAX_WIDTH, ReadGlyph, Recognizer, STRIP_HEIGHT};
 use crate::rectify::{EDGE_SIDE, Finder, contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 
@@ -28,6 +29,8 @@ const FEW_LINES: usize = 4;
 const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
+/// Width of the lines that are read for it, in heights: a dozen characters.
+const PROBE_LENGTH: f32 = 6.0;
 /// Lead of one direction over the other, as a share of the better one, that settles it.
 const CLEAR_LEAD: f32 = 0.4;
 /// Lines whose least certain character is above this are left to the quick recogniser: where it errs, the field that the
@@ -39,6 +42,11 @@ const FAIRLY_SURE: f32 = 0.6;
 /// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
 const DETECTION_WINDOW: usize = 61;
 const STRIP_WINDOW: usize = 97;
+/// How much longer than usual the strips of [`View::Wide`] are: two letters `I` side by side then have a step of the
+/// recogniser between them.
+const WIDE: f32 = 1.4;
+/// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
+const SMOOTHING: f32 = 0.6;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
 /// Width of the band around the outline that is searched too, to see whether the outline cuts through text.
@@ -68,13 +76,41 @@ impl NativeEngine {
             Some(path) => Runtime::onnxruntime(path)?,
             None => Runtime::Rten,
         };
+        Self::on(&runtime, models, readers)
+    }
+
+    /// Loads the networks on the GPU with the ONNX Runtime `library` that has the CUDA provider beside it. All `readers`
+    /// threads share one copy of each network there, and what they ask at the same time is computed together.
+    ///
+    /// # Errors
+    /// When there is no provider, no CUDA, or no GPU that answers; the text says which.
+    pub fn load_on_gpu(models: &Models, library: &Path, readers: usize) -> Result<Self, Error> {
+        Self::on(&Runtime::cuda(library)?, models, readers)
+    }
+
+    fn on(runtime: &Runtime, models: &Models, readers: usize) -> Result<Self, Error> {
         let readers = readers.max(1);
-        let detector = runtime.load(&models.detector, readers)?;
-        let recognizer = |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
+        let (width, height) = network_size(SEARCH_SIDE, SEARCH_SIDE * CARD_HEIGHT_MM / CARD_WIDTH_MM);
+        let detector = runtime.load(&models.detector, readers, [1, 3, height as usize, width as usize])?;
+        let strip = [1, 3, STRIP_HEIGHT as usize, 320];
+        let recognizer =
+            |model| Ok(Recognizer::new(runtime.load(model, readers, strip)?, models.charset.clone()));
         let quick = recognizer(&models.quick_recognizer)?;
         let careful = recognizer(&models.careful_recognizer)?;
         let kind = runtime.kind();
         Ok(Self { detector, quick, careful, kind, name: format!("native/{}", kind.name()) })
+    }
+
+    /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: usize) -> Self {
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(runs_left));
+        Self {
+            detector: self.detector.shared_until(&left),
+            quick: self.quick.shared_until(&left),
+            careful: self.careful.shared_until(&left),
+            ..self
+        }
     }
 
     pub fn runtime(&self) -> RuntimeKind {
@@ -91,7 +127,7 @@ impl NativeEngine {
         let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
         stretch(&mut picture);
         if is_noisy(&picture) {
-            picture = clean(&picture, DETECTION_WINDOW);
+            picture = clean(&picture, DETECTION_WINDOW, 1.0);
         }
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
@@ -149,20 +185,31 @@ impl NativeEngine {
         Ok(Some((canvas, boxes)))
     }
 
-    /// Reads boxes of a canvas: all with the quick recogniser, what it is unsure of with the careful one, and what that
-    /// is unsure of once more after cleaning the picture.
-    fn recognise(&self, canvas: &Canvas, boxes: &[(Quad, Alphabet)]) -> Result<Vec<Option<Line>>, Error> {
-        let mut lines = recognise_with(&self.quick, canvas, boxes, false)?;
+    /// Reads boxes of a canvas: all with the quick recogniser, unless it is `known` what that reads there; what it is
+    /// unsure of with the careful one, and what that is unsure of once more after cleaning the picture.
+    fn recognise(
+        &self,
+        canvas: &Canvas,
+        boxes: &[(Quad, Alphabet)],
+        known: BTreeMap<usize, Vec<ReadGlyph>>,
+    ) -> Result<Vec<Option<Line>>, Error> {
+        let unknown: Vec<usize> = (0..boxes.len()).filter(|i| !known.contains_key(i)).collect();
+        let chosen: Vec<(Quad, Alphabet)> = unknown.iter().map(|&i| boxes[i]).collect();
+        let mut lines = vec![None; boxes.len()];
+        let read = read_with(&self.quick, canvas, &chosen, View::Plain)?;
+        for (i, glyphs) in unknown.into_iter().zip(read).chain(known) {
+            lines[i] = line(&boxes[i].0, glyphs);
+        }
         let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
             let below = |line: &Line| weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
-        for (least, cleaned) in [(SURE, false), (FAIRLY_SURE, true)] {
+        for (least, view) in [(SURE, View::Plain), (FAIRLY_SURE, View::Even)] {
             let again = unsure(&lines, least);
             let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
-            for (line, i) in recognise_with(&self.careful, canvas, &chosen, cleaned)?.into_iter().zip(again) {
+            for (line, i) in recognise_with(&self.careful, canvas, &chosen, view)?.into_iter().zip(again) {
                 let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
-                if !cleaned || confidence(&line) > confidence(&lines[i]) {
+                if view == View::Plain || confidence(&line) > confidence(&lines[i]) {
                     lines[i] = line;
                 }
             }
@@ -170,25 +217,43 @@ impl NativeEngine {
         Ok(lines)
     }
 
-    /// Whether the text of the canvas stands on its head, by reading its longest lines both ways until it is clear.
-    fn upside_down(&self, canvas: &Canvas, boxes: &[TextBox]) -> Result<bool, Error> {
-        let mut widest: Vec<Quad> = boxes.iter().map(|b| b.quad).collect();
-        widest.sort_by(|a, b| b.width().total_cmp(&a.width()));
+    /// Whether the text of the canvas stands on its head, by reading lines both ways until it is clear; and what was read
+    /// the right way round, by box.
+    fn upside_down(
+        &self,
+        canvas: &Canvas,
+        boxes: &[TextBox],
+    ) -> Result<(bool, BTreeMap<usize, Vec<ReadGlyph>>), Error> {
+        let mut probes: Vec<usize> = (0..boxes.len()).collect();
+        // Lines of about the wanted length first: shorter ones say little, longer ones cost more than they tell.
+        let length = |i: usize| boxes[i].quad.width() / boxes[i].quad.height().max(1e-3);
+        probes.sort_by(|&a, &b| {
+            let off = |i: usize| (length(i) / PROBE_LENGTH).ln().abs();
+            off(a).total_cmp(&off(b))
+        });
         let (mut upright, mut turned) = (0.0f32, 0.0f32);
-        for quad in widest.into_iter().take(PROBES) {
+        let (mut read_upright, mut read_turned) = (BTreeMap::new(), BTreeMap::new());
+        for i in probes.into_iter().take(PROBES) {
+            let quad = boxes[i].quad;
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
-            let lines = recognise_with(&self.quick, canvas, &both, false)?;
-            let certainty = |line: &Option<Line>| {
-                line.as_ref().map_or(0.0, |l| l.confidence.powi(2) * l.text.len() as f32)
-            };
-            upright += certainty(&lines[0]);
-            turned += certainty(&lines[1]);
+            let mut read = read_with(&self.quick, canvas, &both, View::Plain)?.into_iter();
+            let (one, other) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
+            upright += certainty(&one);
+            turned += certainty(&other);
+            read_upright.insert(i, one);
+            read_turned.insert(i, other);
             if (upright - turned).abs() > CLEAR_LEAD * upright.max(turned) {
                 break;
             }
         }
-        Ok(turned > upright)
+        let stands_on_head = turned > upright;
+        Ok((stands_on_head, if stands_on_head { read_turned } else { read_upright }))
     }
+}
+
+/// How much legible text was read, and how surely.
+fn certainty(glyphs: &[ReadGlyph]) -> f32 {
+    if is_blank(glyphs) { 0.0 } else { mean_confidence(glyphs).powi(2) * glyphs.len() as f32 }
 }
 
 impl OcrEngine for NativeEngine {
@@ -212,14 +277,23 @@ impl OcrEngine for NativeEngine {
             let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
             let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas));
             let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
-            found.extend(recognise_with(&self.careful, &canvas, &quads, false)?.into_iter().flatten());
+            found.extend(recognise_with(&self.careful, &canvas, &quads, View::Plain)?.into_iter().flatten());
         }
         Ok(Some(found))
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
-        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads, false)
+        let mut lines = vec![None; regions.len()];
+        for view in [View::Plain, View::Wide, View::Even] {
+            let chosen: Vec<usize> = (0..regions.len()).filter(|&i| regions[i].view == view).collect();
+            let quads: Vec<(Quad, Alphabet)> =
+                chosen.iter().map(|&i| (regions[i].rect.to_quad(), regions[i].alphabet)).collect();
+            let read = recognise_with(&self.careful, &reading.canvas, &quads, view)?;
+            for (line, i) in read.into_iter().zip(chosen) {
+                lines[i] = line;
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -238,7 +312,8 @@ impl NativeEngine {
         };
 
         let start = Instant::now();
-        if self.upside_down(&canvas, &boxes)? {
+        let (stands_on_head, known) = self.upside_down(&canvas, &boxes)?;
+        if stands_on_head {
             canvas.turn_over();
             let (width, height) = (canvas.frame.width, canvas.frame.height);
             for text_box in &mut boxes {
@@ -247,7 +322,7 @@ impl NativeEngine {
             }
         }
         let quads: Vec<(Quad, Alphabet)> = boxes.iter().map(|b| (b.quad, Alphabet::Any)).collect();
-        let mut lines: Vec<Line> = self.recognise(&canvas, &quads)?.into_iter().flatten().collect();
+        let mut lines: Vec<Line> = self.recognise(&canvas, &quads, known)?.into_iter().flatten().collect();
         lines.sort_by(|a, b| {
             (a.rect.centre().y, a.rect.x0)
                 .partial_cmp(&(b.rect.centre().y, b.rect.x0))
@@ -266,7 +341,7 @@ fn milliseconds(since: Instant) -> f32 {
 
 /// The photo itself as a frame.
 pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
-    let pyramid = Arc::new(Pyramid::new(photo.pixels.clone()));
+    let pyramid = Arc::new(Pyramid::new(Arc::clone(&photo.pixels)));
     let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
@@ -343,41 +418,63 @@ fn recognise_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
-    cleaned: bool,
+    view: View,
 ) -> Result<Vec<Option<Line>>, Error> {
+    let read = read_with(recognizer, canvas, boxes, view)?;
+    Ok(read.into_iter().zip(boxes).map(|(glyphs, (quad, _))| line(quad, glyphs)).collect())
+}
+
+/// The characters in boxes of a canvas, none where a box has no area.
+fn read_with(
+    recognizer: &Recognizer,
+    canvas: &Canvas,
+    boxes: &[(Quad, Alphabet)],
+    view: View,
+) -> Result<Vec<Vec<ReadGlyph>>, Error> {
     let mut strips = Vec::with_capacity(boxes.len());
     let mut owners = Vec::with_capacity(boxes.len());
     for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-        if let Some(mut strip) = strip(canvas, quad) {
-            if cleaned {
-                strip = clean(&strip, STRIP_WINDOW);
-            }
+        if let Some(strip) = strip(canvas, quad, view) {
             strips.push((strip, *alphabet));
             owners.push(i);
         }
     }
-    let mut lines = vec![None; boxes.len()];
+    let mut read = vec![Vec::new(); boxes.len()];
     for (glyphs, owner) in recognizer.read(&strips)?.into_iter().zip(owners) {
-        lines[owner] = line(&boxes[owner].0, glyphs);
+        read[owner] = glyphs;
     }
-    Ok(lines)
+    Ok(read)
+}
+
+fn is_blank(glyphs: &[ReadGlyph]) -> bool {
+    glyphs.iter().all(|g| g.candidates[0].0 == ' ')
+}
+
+/// Mean probability of the characters (0..=1), 0 without any.
+fn mean_confidence(glyphs: &[ReadGlyph]) -> f32 {
+    glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len().max(1) as f32
 }
 
 /// The pixels of a line at the recogniser's height.
-fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
+fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
     let (width, height) = (quad.width(), quad.height());
     if height < 1e-3 || width < 1e-3 {
         return None;
     }
-    let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
+    let stretched = if view == View::Wide { WIDE } else { 1.0 };
+    let pixels = (width / height * STRIP_HEIGHT as f32 * stretched).round() as u32;
     let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
     stretch(&mut strip);
+    if view == View::Even {
+        let enlarged = STRIP_HEIGHT as f32 / (height * canvas.resolution()).max(1.0);
+        strip = clean(&strip, STRIP_WINDOW, SMOOTHING * enlarged);
+    }
     Some(strip)
 }
 
 /// A read strip put back where it stands on the page. `None` when nothing was legible.
-fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
-    if glyphs.iter().all(|g| g.candidates[0].0 == ' ') {
+fn line(quad: &Quad, glyphs: Vec<ReadGlyph>) -> Option<Line> {
+    if is_blank(&glyphs) {
         return None;
     }
     let rect = layout::bounds(&quad.0);
@@ -385,7 +482,7 @@ fn line(quad: &Quad, glyphs: Vec<crate::recognize::ReadGlyph>) -> Option<Line> {
     let (left, right) = ((a.x + d.x) / 2.0, (b.x + c.x) / 2.0);
     let place = |x: f32| left + (right - left) * x;
     let angle = (b.y - a.y + c.y - d.y).atan2(b.x - a.x + c.x - d.x).to_degrees();
-    let confidence = glyphs.iter().map(|g| g.candidates[0].1).sum::<f32>() / glyphs.len() as f32;
+    let confidence = mean_confidence(&glyphs);
     let text = glyphs.iter().map(|g| g.candidates[0].0).collect();
     let glyphs = glyphs
         .into_iter()
@@ -400,7 +497,7 @@ mod tests {
 
     #[test]
     fn boxes_of_the_whole_photo_are_moved_onto_the_card() {
-        let pyramid = Arc::new(Pyramid::new(RgbImage::new(800, 600)));
+        let pyramid = Arc::new(Pyramid::new(Arc::new(RgbImage::new(800, 600))));
         let whole = Canvas::new(pyramid, Framing::Text, 800.0, 600.0, Homography::scale(1.0), 1.0);
         // A card on its side, its text running downwards, ten pixels to the millimetre.
         let at = |x: f32, y: f32| Point { x: 600.0 - 10.0 * y, y: 20.0 + 10.0 * x };

@@ -7,8 +7,8 @@ use crate::runtime::{Pool, Tensor};
 
 /// The height the network was trained on.
 pub(crate) const STRIP_HEIGHT: u32 = 48;
-/// Widths are rounded up to this, so that lines of about the same length share a batch.
-const WIDTH_STEP: u32 = 32;
+/// Widths are rounded up to this, the step of the network's output.
+const WIDTH_STEP: u32 = 8;
 const MIN_WIDTH: u32 = 48;
 /// A longer strip is squeezed: no line on a card is this long.
 pub(crate) const MAX_WIDTH: u32 = 1280;
@@ -17,6 +17,11 @@ const BATCH_PIXELS: u32 = 2560;
 /// Candidates less likely than this are dropped.
 const MIN_CANDIDATE: f32 = 0.002;
 const MAX_CANDIDATES: usize = 5;
+/// A letter seen with this probability between two others that is not read casts doubt on its neighbour: thin letters are
+/// passed over that way, `QONI'AH` becomes `QON'AH`.
+const MIN_PASSED_OVER: f32 = 0.1;
+/// Steps next to a character in which the same letter is only its blur.
+const BLUR_STEPS: usize = 2;
 
 /// A character read in a strip: its candidates and its extent in strip widths (0..=1).
 #[derive(Clone, Debug)]
@@ -37,6 +42,11 @@ impl Recognizer {
         Self { network, charset }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Self {
+        Self { network: self.network.shared_until(runs_left), ..self }
+    }
+
     /// Reads strips of `STRIP_HEIGHT` pixels' height, each with the alphabet it may hold. The answers stand in the
     /// order of the strips.
     pub(crate) fn read(&self, strips: &[(RgbImage, Alphabet)]) -> Result<Vec<Vec<ReadGlyph>>, Error> {
@@ -45,16 +55,10 @@ impl Recognizer {
         let mut read = vec![Vec::new(); strips.len()];
         let mut rest = &order[..];
         while let Some(&first) = rest.first() {
-            // Sorted by width, so a batch is as wide as its last strip.
-            let mut count = 1;
-            while count < rest.len() {
-                let width = padded(strips[rest[count]].0.width());
-                let waste = width - padded(strips[first].0.width());
-                if width * (count as u32 + 1) > BATCH_PIXELS || waste > WIDTH_STEP {
-                    break;
-                }
-                count += 1;
-            }
+            // Only strips of one width share a batch: a run takes as long as it has pixels, so padding gains nothing.
+            let width = padded(strips[first].0.width());
+            let most = (BATCH_PIXELS / width).max(1) as usize;
+            let count = rest.iter().take(most).take_while(|&&i| padded(strips[i].0.width()) == width).count();
             let (batch, others) = rest.split_at(count);
             self.read_batch(strips, batch, &mut read)?;
             rest = others;
@@ -73,15 +77,22 @@ impl Recognizer {
         let plane = width * height;
         // Zero is the middle grey the network was padded with in training.
         let mut data = vec![0.0; batch.len() * 3 * plane];
+        let scaled: [f32; 256] = std::array::from_fn(|value| value as f32 / 127.5 - 1.0);
         for (slot, &i) in batch.iter().enumerate() {
             let strip = &strips[i].0;
             let stride = strip.width() as usize * 3;
-            for channel in 0..3 {
-                let out = &mut data[(slot * 3 + channel) * plane..][..plane];
-                for (row, pixels) in out.chunks_exact_mut(width).zip(strip.as_raw().chunks_exact(stride)) {
-                    for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
-                        *value = f32::from(pixel[2 - channel]) / 127.5 - 1.0;
-                    }
+            let (blue, rest) = data[slot * 3 * plane..][..3 * plane].split_at_mut(plane);
+            let (green, red) = rest.split_at_mut(plane);
+            let planes = blue
+                .chunks_exact_mut(width)
+                .zip(green.chunks_exact_mut(width))
+                .zip(red.chunks_exact_mut(width));
+            for (((blue, green), red), pixels) in planes.zip(strip.as_raw().chunks_exact(stride)) {
+                let values = blue.iter_mut().zip(green).zip(red);
+                for (((blue, green), red), pixel) in values.zip(pixels.chunks_exact(3)) {
+                    *blue = scaled[usize::from(pixel[2])];
+                    *green = scaled[usize::from(pixel[1])];
+                    *red = scaled[usize::from(pixel[0])];
                 }
             }
         }
@@ -113,6 +124,7 @@ impl Recognizer {
         let steps = rows.len() / classes;
         let mut glyphs: Vec<(usize, usize, Vec<f32>)> = Vec::new(); // first step, last step, best probabilities
         let mut previous = 0;
+        let mut passed_over: Vec<(usize, usize, usize, f32)> = Vec::new(); // glyphs before it, step, class, probability
         for (step, row) in rows.chunks_exact(classes).enumerate() {
             let total: f32 = row.iter().zip(&allowed).filter(|(_, ok)| **ok).map(|(p, _)| p).sum();
             // Where the alphabet excludes nearly all that the network sees, there is no character of it.
@@ -131,9 +143,17 @@ impl Recognizer {
                     }
                     _ => glyphs.push((step, step, values().collect())),
                 }
+            } else if scale > 0.0 {
+                let seen =
+                    (1..classes).filter(|&c| allowed[c] && self.charset[c - 1].is_ascii_alphanumeric());
+                let likeliest = seen.max_by(|&a, &b| row[a].total_cmp(&row[b]));
+                if let Some(class) = likeliest.filter(|&class| row[class] * scale >= MIN_PASSED_OVER) {
+                    passed_over.push((glyphs.len(), step, class, row[class] * scale));
+                }
             }
             previous = best;
         }
+        let doubts = doubts(&glyphs, &passed_over);
         let width = steps as f32 * used;
         let centres: Vec<f32> = glyphs.iter().map(|(a, b, _)| (a + b + 1) as f32 / 2.0 / width).collect();
         glyphs
@@ -149,6 +169,11 @@ impl Recognizer {
                     .collect();
                 candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
                 candidates.truncate(MAX_CANDIDATES);
+                // The character stays the first choice, only less so.
+                let second = candidates.get(1).map_or(0.0, |candidate| candidate.1);
+                if let Some(chosen) = candidates.first_mut() {
+                    chosen.1 = (chosen.1 * (1.0 - doubts[i])).max(second);
+                }
                 // Neighbours meet half-way; the outer ones are as wide as their inner half.
                 let x0 = if i > 0 {
                     (centres[i - 1] + centres[i]) / 2.0
@@ -164,6 +189,26 @@ impl Recognizer {
             })
             .collect()
     }
+}
+
+/// For each glyph the probability that a letter beside it was passed over.
+fn doubts(glyphs: &[(usize, usize, Vec<f32>)], passed_over: &[(usize, usize, usize, f32)]) -> Vec<f32> {
+    let mut doubts = vec![0.0f32; glyphs.len()];
+    for &(place, step, class, probability) in passed_over {
+        let is_blur = |(from, to, values): &(usize, usize, Vec<f32>)| {
+            let best = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
+            best == Some(class) && step <= to + BLUR_STEPS && step + BLUR_STEPS >= *from
+        };
+        let before = place.checked_sub(1).and_then(|i| glyphs.get(i));
+        let neighbours = [before, glyphs.get(place)];
+        if neighbours.into_iter().flatten().any(is_blur) {
+            continue;
+        }
+        if let Some(doubt) = doubts.get_mut(place.saturating_sub(1)) {
+            *doubt = doubt.max(probability);
+        }
+    }
+    doubts
 }
 
 /// Distance from glyph `i` to its nearer neighbour.

@@ -56,7 +56,17 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
     } else {
         subscriber.with_ansi(io::stderr().is_terminal()).finish().try_init()
     };
-    started.map_err(|error| Error::Logs(Box::new(error)))
+    started.map_err(|error| Error::Logs(Box::new(error)))?;
+    keep_panics_quiet();
+    Ok(())
+}
+
+/// A panic is logged by its place alone: its message may hold what was just being read.
+fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic; what it did is undone or tried again");
+    }));
 }
 
 /// Starts collecting metrics. The handle gives them out in Prometheus' text format; `emf`, if there is one, hears the same.
@@ -83,7 +93,10 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("filot_documents_received_total", "Documents accepted, by type");
     describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
-    describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
+    describe_counter!(
+        "filot_gpu_fallback_total",
+        "Documents read on the CPU that should have been read on a GPU, and starts without one"
+    );
     describe_counter!("filot_temporal_started_total", "Documents whose workflow was started");
     describe_counter!(
         "filot_temporal_fallback_total",

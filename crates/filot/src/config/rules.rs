@@ -75,9 +75,14 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     ] {
         need((1..=week).contains(&seconds), &format!("{name} must lie between 1 and {week}"));
     }
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    need(
+        config.storage.prefix.as_deref().is_none_or(plain),
+        "storage.prefix must consist of letters, digits, - and _ (CF_R2_PREFIX)",
+    );
     let prefix = &config.redis.prefix;
     need(
-        !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+        !prefix.is_empty() && plain(prefix),
         "redis.prefix must consist of letters, digits, - and _ (QUEUE_PREFIX)",
     );
 }

@@ -128,6 +128,8 @@ pub struct Storage {
     pub endpoint: Option<String>,
     #[serde(deserialize_with = "optional")]
     pub bucket: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub prefix: Option<String>,
     #[serde(deserialize_with = "optional_secret")]
     pub access_key_id: Option<SecretString>,
     #[serde(deserialize_with = "optional_secret")]
@@ -185,6 +187,7 @@ pub struct Gpu {
     pub stuck_timeout_ms: u64,
     pub reaper_interval_ms: u64,
     pub lock_ttl_s: u64,
+    pub visible_devices: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

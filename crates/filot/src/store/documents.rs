@@ -143,10 +143,10 @@ impl Store {
     /// `NotFound`.
     pub async fn delete_document(&self, id: DocumentId, actor: &Actor) -> Result<Document> {
         let tx = self.begin().await?;
-        let row = self.hold(&tx, id).await?;
+        let row = self.hold_with_neighbours(&tx, id).await?;
         self.delete_job(&tx, id).await?;
         documents::Entity::delete_by_id(id.0).exec(&tx.tx).await?;
-        self.forget_neighbours(&tx, id.0).await?;
+        self.forget_neighbours(&tx, &row).await?;
         self.ask_for(&tx, EffectKind::EraseBlob, &row.file_url).await?;
         self.record_change(&tx, actor, "document.delete", &row, None, None).await?;
         self.emit(&tx, &row, EventKind::Deleted, None).await?;

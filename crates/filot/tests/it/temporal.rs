@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use filot::document::{Resolution, Status, Verification};
 use filot::queue::Lane;
+use filot::selftest::account::{Acknowledged, order};
 use filot::store::{Actor, EventKind, Ruling, Verdict};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::durability::{Acknowledged, SETTLE, account, millis_of, script_of, settled};
+use crate::durability::{SETTLE, all_is_well};
 use crate::http::server::{PASSWORD, form};
 use crate::support::app::all_events;
 use crate::support::cards::{Script, card};
-use crate::support::child::Service;
+use crate::support::child;
 use crate::support::serve::Serve;
 use crate::support::temporal::TemporalServer;
 use crate::support::{TestApp, eventually};
@@ -57,12 +58,11 @@ async fn killed_workers_and_servers_lose_nothing() {
     let mut dice = StdRng::seed_from_u64(20_261_125);
     let (start, mut acknowledged, mut server_kills) = (Instant::now(), Acknowledged::new(), 0);
     for life in 0..KILLS {
-        let mut service = Service::start(&deployment, observer.user, None);
+        let mut service = child::start(&deployment, observer.user, None);
         assert!(service.ready().await);
         let per_life = DOCS / KILLS;
         for number in life * per_life..(life + 1) * per_life {
-            // Long enough that many are being read when the process dies.
-            service.order((number, script_of(number), millis_of(number)));
+            service.order(order(number));
         }
         let end = Instant::now() + Duration::from_millis(dice.random_range(300..2500));
         let server_dies = life % SERVER_EVERY == SERVER_EVERY - 1;
@@ -85,18 +85,17 @@ async fn killed_workers_and_servers_lose_nothing() {
         }
     }
     let survived = acknowledged.len();
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
     for number in (0..DOCS).filter(|number| !acknowledged.contains_key(number)) {
-        service.order((number, script_of(number), millis_of(number)));
+        service.order(order(number));
     }
     while acknowledged.len() < DOCS as usize {
         let (number, id, hash) = service.ack_within(PATIENCE).await.expect("an acknowledgement");
         acknowledged.insert(number, (id, hash));
     }
     let killing = start.elapsed();
-    settled(&observer.app, &acknowledged).await;
-    account(&observer.app, &acknowledged).await;
+    all_is_well(&observer.app, &acknowledged).await;
     let events = all_events(&observer.app).await;
     let ends = events.iter().filter(|e| matches!(e.kind, EventKind::Completed | EventKind::Failed)).count();
     let workflows: BTreeSet<_> = events.iter().map(|event| document_workflow(event.document_id)).collect();
@@ -310,7 +309,7 @@ async fn a_document_that_both_engines_have_has_one_verdict() {
     it.work();
     let mut documents = Vec::new();
     for number in 0..40 {
-        let id = it.upload(card(number, script_of(number), 20)).await.unwrap().id;
+        let id = it.upload(card(number, order(number).1, 20)).await.unwrap().id;
         it.app.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap();
         documents.push(id);
     }

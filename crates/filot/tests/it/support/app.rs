@@ -8,9 +8,11 @@ use filot::app::App;
 use filot::card_reader::CardReader;
 use filot::clock::Clock;
 use filot::config::Config;
-use filot::document::{CardType, Document, DocumentId, UserId};
-use filot::intake::{self, Upload};
+use filot::document::{Document, DocumentId, UserId};
+use filot::intake;
 use filot::queue::Lane;
+use filot::selftest::cards::scripted;
+pub(crate) use filot::selftest::child::upload;
 use filot::store::{Event, NewUser, Role};
 use filot::worker::run_upkeep;
 use filot::workflow::read_documents;
@@ -19,7 +21,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::Server;
-use super::cards::scripted;
 use super::eventually;
 use super::proxy::Proxy;
 use super::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
@@ -180,10 +181,6 @@ impl TestApp {
         })
         .await;
     }
-}
-
-pub(crate) fn upload(user: UserId, bytes: Bytes) -> Upload {
-    Upload { user, card_type: CardType::Ktp, media_type: Some("image/png".into()), bytes, idempotency: None }
 }
 
 pub(crate) async fn make_user(app: &App) -> UserId {
