@@ -29,7 +29,7 @@ pub(crate) fn without_fine_print(canvas: &Canvas, scale: f32) -> Option<Canvas> 
     let (width, height) = (canvas.frame.width, canvas.frame.height);
     let (pixels_x, pixels_y) = network_size(width / unit * scale, height / unit * scale);
     let all = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height };
-    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?);
+    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, 1);
     let corners = Rect { x0: 0.0, y0: 0.0, x1: pixels_x as f32, y1: pixels_y as f32 }.to_quad();
     let to_base = Homography::rect_to_quad(width, height, &corners)?;
     Some(Canvas::new(
@@ -98,7 +98,7 @@ mod tests {
                 picture.put_pixel(x, y, image::Rgb([20, 20, 20]));
             }
         }
-        let closed = closed(&picture);
+        let closed = closed(&picture, 1);
         assert_eq!(closed.get_pixel(10, 20).0, [200, 210, 220]);
         assert_eq!(closed.get_pixel(35, 20).0, [20, 20, 20]);
     }
