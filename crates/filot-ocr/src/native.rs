@@ -39,6 +39,10 @@ const CLEAR_LEAD: f32 = 0.4;
 const SURE: f32 = 0.7;
 /// Below this, a cleaned picture of the line may read better.
 const FAIRLY_SURE: f32 = 0.6;
+/// Characters from which on an unsure line is worth a second and a third look: what is shorter is mostly a speck or part
+/// of a portrait, and a field's short value is read again anyway.
+const SHORTEST: usize = 2;
+const SHORTEST_CLEANED: usize = 4;
 /// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
 const DETECTION_WINDOW: usize = 61;
 const STRIP_WINDOW: usize = 97;
@@ -252,12 +256,13 @@ impl NativeEngine {
         for (i, glyphs) in unknown.into_iter().zip(read).chain(known) {
             lines[i] = line(&boxes[i].0, glyphs);
         }
-        let unsure = |lines: &[Option<Line>], least: f32| -> Vec<usize> {
-            let below = |line: &Line| weakest(line) < least;
+        let unsure = |lines: &[Option<Line>], least: f32, shortest: usize| -> Vec<usize> {
+            let below = |line: &Line| line.text.len() >= shortest && weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
-        for (least, view) in [(SURE, View::Plain), (FAIRLY_SURE, View::Even)] {
-            let again = unsure(&lines, least);
+        let passes = [(SURE, SHORTEST, View::Plain), (FAIRLY_SURE, SHORTEST_CLEANED, View::Even)];
+        for (least, shortest, view) in passes {
+            let again = unsure(&lines, least, shortest);
             let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
             for (line, i) in recognise_with(&self.careful, canvas, &chosen, view)?.into_iter().zip(again) {
                 let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
