@@ -6,6 +6,7 @@
 use filot_ocr::page::Glyph;
 
 use crate::confusion;
+use crate::field::FieldKey;
 use crate::nik::Gender;
 use crate::span::first;
 
@@ -340,6 +341,23 @@ pub(crate) const COUNTRY_MORE: [&str; 8] = [
     "YEMEN",
 ];
 
+impl FieldKey {
+    /// The entries that cards usually print in a field with a closed list, the usual ones first; none for other fields.
+    /// A card may carry others.
+    pub fn vocabulary(self) -> &'static [&'static str] {
+        match self {
+            Self::Gender => &GENDER,
+            Self::BloodType => &BLOOD_TYPE,
+            Self::Religion => &RELIGION,
+            Self::MaritalStatus => &MARITAL_STATUS,
+            Self::Occupation => &OCCUPATION,
+            Self::Nationality => &[CITIZEN],
+            Self::ValidUntil => &[FOR_LIFE],
+            _ => &[],
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +376,7 @@ mod tests {
         assert_eq!(closest_in("LAKI LAKI", &GENDER), Some("LAKI-LAKI"));
         assert_eq!(closest_in("BURUHHARIANLEPAS", &OCCUPATION), Some("BURUH HARIAN LEPAS"));
         assert_eq!(closest_in("PELAJAR MAHASISWA", &OCCUPATION), Some("PELAJAR/MAHASISWA"));
+        assert_eq!(closest_in("WIN", &MARITAL_STATUS), Some("KAWIN"));
         assert_eq!(closest_in("KARYAWAN BUMD", &OCCUPATION), Some("KARYAWAN BUMD"));
         assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
         assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));

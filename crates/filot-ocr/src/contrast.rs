@@ -11,8 +11,8 @@ const MAX_GAIN: f32 = 8.0;
 /// of ordinary contrast alone.
 pub(crate) fn stretch(picture: &mut RgbImage) {
     let mut histogram = [0u32; 256];
-    for pixel in picture.pixels() {
-        let [r, g, b] = pixel.0.map(u32::from);
+    for pixel in picture.as_raw().chunks_exact(3) {
+        let (r, g, b) = (u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2]));
         histogram[((r * 77 + g * 150 + b * 29) >> 8) as usize] += 1;
     }
     let total = picture.width() * picture.height();
@@ -123,10 +123,8 @@ pub(crate) fn clean(picture: &RgbImage, window: usize, smoothing: f32) -> RgbIma
 
 /// Grey values 0..=255.
 fn luma(picture: &RgbImage) -> Vec<f32> {
-    let weigh = |p: &image::Rgb<u8>| {
-        0.299 * f32::from(p.0[0]) + 0.587 * f32::from(p.0[1]) + 0.114 * f32::from(p.0[2])
-    };
-    picture.pixels().map(weigh).collect()
+    let weigh = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
+    picture.as_raw().chunks_exact(3).map(weigh).collect()
 }
 
 #[cfg(test)]

@@ -52,14 +52,18 @@ fn normalise(picture: &RgbImage) -> Tensor {
     const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
     const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let plane = width * height;
-    let mut data = vec![0.0; 3 * plane];
-    for channel in 0..3 {
+    let mut data = vec![0.0; 3 * width * height];
+    let (blue, rest) = data.split_at_mut(width * height);
+    let (green, red) = rest.split_at_mut(width * height);
+    let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| {
         let (factor, shift) = (1.0 / (255.0 * DEVIATION[channel]), MEAN[channel] / DEVIATION[channel]);
-        let out = &mut data[channel * plane..(channel + 1) * plane];
-        for (value, pixel) in out.iter_mut().zip(picture.as_raw().chunks_exact(3)) {
-            *value = f32::from(pixel[2 - channel]) * factor - shift;
-        }
+        std::array::from_fn(|value| value as f32 * factor - shift)
+    });
+    let planes = blue.iter_mut().zip(green).zip(red);
+    for (((blue, green), red), pixel) in planes.zip(picture.as_raw().chunks_exact(3)) {
+        *blue = tables[0][usize::from(pixel[2])];
+        *green = tables[1][usize::from(pixel[1])];
+        *red = tables[2][usize::from(pixel[0])];
     }
     Tensor { shape: vec![1, 3, height, width], data }
 }

@@ -62,7 +62,7 @@ impl Default for Limits {
 /// A decoded picture, upright (EXIF orientation applied), possibly reduced in size.
 pub struct Photo {
     /// Working pixels: the full size, or a half, a quarter or an eighth of it for large pictures.
-    pub pixels: RgbImage,
+    pub pixels: Arc<RgbImage>,
     /// Pixels of the full-size upright picture to one working pixel: 1.0, 2.0, 4.0 or 8.0.
     pub reduction: f32,
     /// Width of the full-size upright picture.
@@ -93,7 +93,7 @@ impl Photo {
         let (width, height) = Header { orientation, ..header.clone() }.upright_size();
         let source = (reduction > 1).then(|| (Arc::from(bytes), header.clone(), limits.clone()));
         Ok(Self {
-            pixels,
+            pixels: Arc::new(pixels),
             reduction: reduction as f32,
             width,
             height,
@@ -109,7 +109,7 @@ impl Photo {
         let (width, height) = pixels.dimensions();
         let factor = header::reduction(width.max(height), limits.working_side);
         let mut photo = Self {
-            pixels,
+            pixels: Arc::new(pixels),
             reduction: factor as f32,
             width,
             height,
@@ -120,8 +120,8 @@ impl Photo {
         };
         if factor > 1 {
             let working = reduce::whole(&photo.pixels, factor);
-            let full = std::mem::replace(&mut photo.pixels, working);
-            photo.full = OnceLock::from(full);
+            let full = std::mem::replace(&mut photo.pixels, Arc::new(working));
+            photo.full = OnceLock::from(Arc::unwrap_or_clone(full));
         }
         photo
     }

@@ -69,23 +69,7 @@ pub(crate) fn strength(canvas: &Canvas) -> f32 {
 
 /// What is left of a picture without its broad features, cut off where it is strong.
 fn fine(grey: &[f32], columns: usize) -> Vec<f32> {
-    let rows = grey.len() / columns;
-    let reach = WINDOW / 2;
-    // Running means along the rows, then along the columns of those.
-    let mean = |source: &[f32], length: usize, step: usize, starts: &mut dyn Iterator<Item = usize>| {
-        let mut out = vec![0.0; source.len()];
-        for start in starts {
-            let at = |i: usize| source[start + i.min(length - 1) * step];
-            let mut sum: f32 = (0..=reach).map(at).sum::<f32>() + reach as f32 * at(0);
-            for i in 0..length {
-                out[start + i * step] = sum / WINDOW as f32;
-                sum += at(i + reach + 1) - at(i.saturating_sub(reach));
-            }
-        }
-        out
-    };
-    let along = mean(grey, columns, 1, &mut (0..rows).map(|row| row * columns));
-    let broad = mean(&along, rows, columns, &mut (0..columns));
+    let broad = mean_of_rows(&mean_of_columns(grey, columns), columns);
     let mut fine: Vec<f32> = grey.iter().zip(&broad).map(|(value, broad)| value - broad).collect();
     // Every eleventh value will do for a median.
     let mut sizes: Vec<f32> = fine.iter().step_by(11).map(|value| value.abs()).collect();
@@ -95,6 +79,40 @@ fn fine(grey: &[f32], columns: usize) -> Vec<f32> {
         *value = value.clamp(-limit, limit);
     }
     fine
+}
+
+/// Half the window over which means are taken.
+const REACH: usize = WINDOW / 2;
+
+/// The mean of each pixel's window of columns.
+fn mean_of_columns(source: &[f32], columns: usize) -> Vec<f32> {
+    let mut out = vec![0.0; source.len()];
+    for (row, means) in source.chunks_exact(columns).zip(out.chunks_exact_mut(columns)) {
+        let at = |i: usize| row[i.min(columns - 1)];
+        let mut sum: f32 = (0..=REACH).map(at).sum::<f32>() + REACH as f32 * row[0];
+        for (i, mean) in means.iter_mut().enumerate() {
+            *mean = sum / WINDOW as f32;
+            sum += at(i + REACH + 1) - row[i.saturating_sub(REACH)];
+        }
+    }
+    out
+}
+
+/// The mean of each pixel's window of rows.
+fn mean_of_rows(source: &[f32], columns: usize) -> Vec<f32> {
+    let rows = source.len() / columns;
+    let row = |i: usize| &source[i.min(rows - 1) * columns..][..columns];
+    let mut sums: Vec<f32> = row(0).iter().map(|value| REACH as f32 * value).collect();
+    for i in 0..=REACH {
+        sums.iter_mut().zip(row(i)).for_each(|(sum, value)| *sum += value);
+    }
+    let mut out = Vec::with_capacity(source.len());
+    for i in 0..rows {
+        out.extend(sums.iter().map(|sum| sum / WINDOW as f32));
+        let (next, last) = (row(i + REACH + 1), row(i.saturating_sub(REACH)));
+        sums.iter_mut().zip(next.iter().zip(last)).for_each(|(sum, (next, last))| *sum += next - last);
+    }
+    out
 }
 
 /// Power by spatial frequency, relative to all frequencies of the same distance from zero.
@@ -107,67 +125,95 @@ struct Spectrum {
     power: Vec<f32>,
 }
 
+/// No ring: the frequency is outside the wanted band.
+const OUTSIDE: u8 = u8::MAX;
+
 impl Spectrum {
+    /// Rows come in pairs.
     fn of(picture: &[f32], columns: usize) -> Self {
+        /// Pairs of rows that are transformed before their columns are written: as many as fill a line of the cache.
+        const PAIRS: usize = 8;
         let rows = picture.len() / columns;
-        let fade =
-            |i: usize, n: usize| 0.5 - 0.5 * (std::f32::consts::TAU * (i as f32 + 0.5) / n as f32).cos();
-        let mut pixels: Vec<Complex<f32>> = picture
-            .iter()
-            .enumerate()
-            .map(|(i, value)| Complex::from(value * fade(i % columns, columns) * fade(i / columns, rows)))
-            .collect();
+        let fade = |n: usize| -> Vec<f32> {
+            let at = |i: usize| (std::f32::consts::TAU * (i as f32 + 0.5) / n as f32).cos();
+            (0..n).map(|i| 0.5 - 0.5 * at(i)).collect()
+        };
+        let (fade_x, fade_y) = (fade(columns), fade(rows));
         let mut planner = FftPlanner::<f32>::new();
-        planner.plan_fft_forward(columns).process(&mut pixels);
-        // A real picture's spectrum is its own mirror image: half of the columns hold all of it.
+        let (along_rows, along_columns) = (planner.plan_fft_forward(columns), planner.plan_fft_forward(rows));
+        let mut scratch =
+            vec![
+                Complex::default();
+                along_rows.get_inplace_scratch_len().max(along_columns.get_inplace_scratch_len())
+            ];
+        // A real picture's spectrum is its own mirror image: half of the columns hold all of it. For the same reason one
+        // transform does for two rows, one as its real, the other as its imaginary part.
         let (across, down) = (columns / 2, rows);
         let mut turned = vec![Complex::default(); across * down];
-        for (y, row) in pixels.chunks_exact(columns).enumerate() {
-            for (x, value) in row[..across].iter().enumerate() {
-                turned[x * down + y] = *value;
+        let mut pairs: Vec<Complex<f32>> = Vec::with_capacity(PAIRS * columns);
+        for (block, lines) in picture.chunks(2 * PAIRS * columns).enumerate() {
+            pairs.clear();
+            for (pair, both) in lines.chunks_exact(2 * columns).enumerate() {
+                let y = 2 * (block * PAIRS + pair);
+                let (upper, lower) = both.split_at(columns);
+                pairs.extend(upper.iter().zip(lower).zip(&fade_x).map(|((upper, lower), fade)| {
+                    Complex::new(upper * (fade * fade_y[y]), lower * (fade * fade_y[y + 1]))
+                }));
+            }
+            along_rows.process_with_scratch(&mut pairs, &mut scratch);
+            for x in 0..across {
+                let column = &mut turned[x * down + 2 * PAIRS * block..];
+                for (both, rows) in pairs.chunks_exact(columns).zip(column.chunks_exact_mut(2)) {
+                    let (z, mirrored) = (both[x], both[(columns - x) % columns].conj());
+                    let (sum, difference) = (z + mirrored, z - mirrored);
+                    rows[0] = sum * 0.5;
+                    rows[1] = Complex::new(difference.im, -difference.re) * 0.5;
+                }
             }
         }
-        planner.plan_fft_forward(down).process(&mut turned);
+        along_columns.process_with_scratch(&mut turned, &mut scratch);
         let mut spectrum = Self { across, down, power: turned.iter().map(Complex::norm_sqr).collect() };
         spectrum.even_out();
         spectrum
     }
 
-    /// Cycles per pixel along both axes.
-    fn frequency(&self, at: usize) -> (f32, f32) {
-        let (x, y) = (at / self.down, at % self.down);
-        let y = if y < self.down / 2 { y as f32 } else { y as f32 - self.down as f32 };
-        (x as f32 / (2 * self.across) as f32, y / self.down as f32)
+    /// Cycles per pixel of a column of bins.
+    fn across(&self, x: usize) -> f32 {
+        x as f32 / (2 * self.across) as f32
     }
 
-    /// Cycles per pixel in the bin's own direction.
-    fn radius(&self, at: usize) -> f32 {
-        let (fx, fy) = self.frequency(at);
-        (fx * fx + fy * fy).sqrt()
+    /// Cycles per pixel of a row of bins.
+    fn down(&self, y: usize) -> f32 {
+        let y = if y < self.down / 2 { y as f32 } else { y as f32 - self.down as f32 };
+        y / self.down as f32
     }
 
     /// Divides by the typical power of the ring that a frequency lies on.
     fn even_out(&mut self) {
-        let rings_of_bins: Vec<Option<usize>> = (0..self.power.len())
-            .map(|at| {
-                let (fx, fy) = self.frequency(at);
-                let radius = self.radius(at);
+        let downs: Vec<f32> = (0..self.down).map(|y| self.down(y)).collect();
+        let mut rings_of_bins = Vec::with_capacity(self.power.len());
+        for x in 0..self.across {
+            let fx = self.across(x);
+            rings_of_bins.extend(downs.iter().map(|fy| {
+                let radius = (fx * fx + fy * fy).sqrt();
                 let wanted = radius > LOW && radius < 0.5 && fx < HIGH && fy.abs() < HIGH;
-                wanted.then_some((radius * RINGS) as usize)
-            })
-            .collect();
+                if wanted { (radius * RINGS) as u8 } else { OUTSIDE }
+            }));
+        }
         let mut rings = vec![(0.0f32, 0usize); RINGS as usize];
         // A third of the bins will do for a mean.
-        for (power, ring) in self.power.iter().zip(&rings_of_bins).step_by(3) {
-            if let Some(ring) = ring {
-                rings[*ring].0 += (power + 1e-9).ln();
-                rings[*ring].1 += 1;
+        for (power, &ring) in self.power.iter().zip(&rings_of_bins).step_by(3) {
+            if ring != OUTSIDE {
+                let (sum, count) = &mut rings[usize::from(ring)];
+                *sum += (power + 1e-9).ln();
+                *count += 1;
             }
         }
         let typical: Vec<f32> =
             rings.iter().map(|(sum, count)| (sum / (*count).max(1) as f32).exp() * OF_LOGARITHM).collect();
+        let factors: Vec<f32> = typical.iter().map(|typical| 1.0 / typical.max(1e-9)).collect();
         for (power, ring) in self.power.iter_mut().zip(rings_of_bins) {
-            *power = ring.map_or(f32::NAN, |ring| *power / typical[ring].max(1e-9));
+            *power = factors.get(usize::from(ring)).map_or(f32::NAN, |factor| *power * factor);
         }
     }
 
@@ -189,13 +235,16 @@ impl Spectrum {
         sum / count
     }
 
-    /// The power at a pair of bins, mirrored and wrapped into the stored half.
+    /// The power at a pair of bins, mirrored and wrapped into the stored half; `y` lies within one height of it.
     fn at(&self, x: i32, y: i32) -> f32 {
+        let down = self.down as i32;
         let (x, y) = if x < 0 { (-x, -y) } else { (x, y) };
-        if x as usize >= self.across {
-            return f32::NAN;
-        }
-        self.power[x as usize * self.down + y.rem_euclid(self.down as i32) as usize]
+        let y = match y {
+            _ if y < 0 => y + down,
+            _ if y >= down => y - down,
+            _ => y,
+        };
+        if x as usize >= self.across { f32::NAN } else { self.power[x as usize * self.down + y as usize] }
     }
 
     /// The largest ratio between a bin and its surroundings along either axis.
@@ -207,8 +256,10 @@ impl Spectrum {
             if own.is_nan() || own <= WORTH_A_LOOK {
                 continue;
             }
-            let (x, y) = ((at / self.down) as i32, (at % self.down) as i32);
-            let weight = ((self.radius(at) - LOW) / (FULL - LOW)).clamp(0.0, 1.0);
+            let (x, y) = (at / self.down, at % self.down);
+            let radius = self.across(x).hypot(self.down(y));
+            let (x, y) = (x as i32, y as i32);
+            let weight = ((radius - LOW) / (FULL - LOW)).clamp(0.0, 1.0);
             let power = weight * self.around(x, y);
             if power <= WORTH_A_LOOK.max(strongest) {
                 continue;

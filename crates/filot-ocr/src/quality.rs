@@ -36,11 +36,17 @@ pub(crate) fn measure(canvas: &Canvas, lines: &[Line], photo: &Photo) -> Quality
 }
 
 fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
-    let mut grey: Vec<f32> = view.pixels().map(brightness).collect();
+    /// Every so many-th pixel along both sides says enough.
+    const STEP: usize = 2;
+    let stride = view.width() as usize * 3;
+    let rows = view.as_raw().chunks_exact(stride).step_by(STEP);
+    let pixels: Vec<[u8; 3]> =
+        rows.flat_map(|row| row.chunks_exact(3).step_by(STEP)).map(|p| [p[0], p[1], p[2]]).collect();
+    let mut grey: Vec<f32> = pixels.iter().map(|pixel| brightness(*pixel)).collect();
     let count = grey.len().max(1) as f32;
     let (mut saturation, mut hue_x, mut hue_y) = (0.0, 0.0, 0.0);
-    for pixel in view.pixels() {
-        let (s, h) = saturation_and_hue(pixel);
+    for pixel in &pixels {
+        let (s, h) = saturation_and_hue(*pixel);
         saturation += s;
         if s > COLOURED {
             let (sin, cos) = h.to_radians().sin_cos();
@@ -57,20 +63,19 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
     quality.brightness = percentile(&mut grey, 0.5);
     quality.contrast = percentile(&mut grey, 0.95) - percentile(&mut grey, 0.05);
     let burnt = BURNT.max(quality.brightness + BURNT_MARGIN);
-    let reflecting =
-        view.pixels().filter(|p| f32::from(p.0.into_iter().min().unwrap_or(0)) / 255.0 > burnt).count();
-    quality.glare = reflecting as f32 / count;
+    let burns = |[r, g, b]: &&[u8; 3]| f32::from(*r.min(g).min(b)) / 255.0 > burnt;
+    quality.glare = pixels.iter().filter(burns).count() as f32 / count;
 }
 
 /// Luma of ITU-R BT.601, 0..=1.
-fn brightness(pixel: &image::Rgb<u8>) -> f32 {
-    let [r, g, b] = pixel.0.map(f32::from);
+fn brightness([r, g, b]: [u8; 3]) -> f32 {
+    let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
     (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
 }
 
 /// Saturation (0..=1) and hue (degrees) of the HSV model.
-fn saturation_and_hue(pixel: &image::Rgb<u8>) -> (f32, f32) {
-    let [r, g, b] = pixel.0.map(f32::from);
+fn saturation_and_hue([r, g, b]: [u8; 3]) -> (f32, f32) {
+    let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
     let (high, low) = (r.max(g).max(b), r.min(g).min(b));
     let span = high - low;
     if high < 1.0 || span < 1.0 {
@@ -116,7 +121,7 @@ fn edge_width(canvas: &Canvas, lines: &[Line]) -> f32 {
         .filter_map(|line| {
             let view = canvas.view(&line.rect, scale)?;
             let columns = view.width() as usize;
-            let grey: Vec<f32> = view.pixels().map(brightness).collect();
+            let mut grey: Vec<f32> = view.pixels().map(|pixel| brightness(pixel.0)).collect();
             let mut gradients: Vec<f32> = grey
                 .chunks_exact(columns)
                 .flat_map(|row| row.windows(2).map(|pair| (pair[1] - pair[0]).abs()))
@@ -128,9 +133,11 @@ fn edge_width(canvas: &Canvas, lines: &[Line]) -> f32 {
                 let at = gradients.len() * 98 / 100;
                 *gradients.select_nth_unstable_by(at, f32::total_cmp).1
             };
-            let mut sorted = grey;
-            sorted.sort_by(f32::total_cmp);
-            let contrast = sorted[sorted.len() * 95 / 100] - sorted[sorted.len() * 3 / 100];
+            let mut percentile = |share: usize| {
+                let at = grey.len() * share / 100;
+                *grey.select_nth_unstable_by(at, f32::total_cmp).1
+            };
+            let contrast = percentile(95) - percentile(3);
             (steep > 1e-3).then_some(contrast / steep)
         })
         .collect();

@@ -7,8 +7,8 @@ use crate::runtime::{Pool, Tensor};
 
 /// The height the network was trained on.
 pub(crate) const STRIP_HEIGHT: u32 = 48;
-/// Widths are rounded up to this, so that lines of about the same length share a batch.
-const WIDTH_STEP: u32 = 32;
+/// Widths are rounded up to this, the step of the network's output.
+const WIDTH_STEP: u32 = 8;
 const MIN_WIDTH: u32 = 48;
 /// A longer strip is squeezed: no line on a card is this long.
 pub(crate) const MAX_WIDTH: u32 = 1280;
@@ -42,6 +42,11 @@ impl Recognizer {
         Self { network, charset }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Self {
+        Self { network: self.network.shared_until(runs_left), ..self }
+    }
+
     /// Reads strips of `STRIP_HEIGHT` pixels' height, each with the alphabet it may hold. The answers stand in the
     /// order of the strips.
     pub(crate) fn read(&self, strips: &[(RgbImage, Alphabet)]) -> Result<Vec<Vec<ReadGlyph>>, Error> {
@@ -50,16 +55,10 @@ impl Recognizer {
         let mut read = vec![Vec::new(); strips.len()];
         let mut rest = &order[..];
         while let Some(&first) = rest.first() {
-            // Sorted by width, so a batch is as wide as its last strip.
-            let mut count = 1;
-            while count < rest.len() {
-                let width = padded(strips[rest[count]].0.width());
-                let waste = width - padded(strips[first].0.width());
-                if width * (count as u32 + 1) > BATCH_PIXELS || waste > WIDTH_STEP {
-                    break;
-                }
-                count += 1;
-            }
+            // Only strips of one width share a batch: a run takes as long as it has pixels, so padding gains nothing.
+            let width = padded(strips[first].0.width());
+            let most = (BATCH_PIXELS / width).max(1) as usize;
+            let count = rest.iter().take(most).take_while(|&&i| padded(strips[i].0.width()) == width).count();
             let (batch, others) = rest.split_at(count);
             self.read_batch(strips, batch, &mut read)?;
             rest = others;
@@ -78,15 +77,22 @@ impl Recognizer {
         let plane = width * height;
         // Zero is the middle grey the network was padded with in training.
         let mut data = vec![0.0; batch.len() * 3 * plane];
+        let scaled: [f32; 256] = std::array::from_fn(|value| value as f32 / 127.5 - 1.0);
         for (slot, &i) in batch.iter().enumerate() {
             let strip = &strips[i].0;
             let stride = strip.width() as usize * 3;
-            for channel in 0..3 {
-                let out = &mut data[(slot * 3 + channel) * plane..][..plane];
-                for (row, pixels) in out.chunks_exact_mut(width).zip(strip.as_raw().chunks_exact(stride)) {
-                    for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
-                        *value = f32::from(pixel[2 - channel]) / 127.5 - 1.0;
-                    }
+            let (blue, rest) = data[slot * 3 * plane..][..3 * plane].split_at_mut(plane);
+            let (green, red) = rest.split_at_mut(plane);
+            let planes = blue
+                .chunks_exact_mut(width)
+                .zip(green.chunks_exact_mut(width))
+                .zip(red.chunks_exact_mut(width));
+            for (((blue, green), red), pixels) in planes.zip(strip.as_raw().chunks_exact(stride)) {
+                let values = blue.iter_mut().zip(green).zip(red);
+                for (((blue, green), red), pixel) in values.zip(pixels.chunks_exact(3)) {
+                    *blue = scaled[usize::from(pixel[2])];
+                    *green = scaled[usize::from(pixel[1])];
+                    *red = scaled[usize::from(pixel[0])];
                 }
             }
         }
@@ -228,5 +234,29 @@ impl Alphabet {
             Alphabet::Numeric => c.is_ascii_digit() || "-/. ".contains(c),
             Alphabet::Letters => c.is_ascii_uppercase() || "'.,-/ ".contains(c),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Classes: 0 none, 1, 2, 3.
+    fn glyph(from: usize, to: usize, class: usize) -> (usize, usize, Vec<f32>) {
+        let mut values = vec![0.01; 4];
+        values[class] = 0.9;
+        (from, to, values)
+    }
+
+    #[test]
+    fn a_letter_passed_over_casts_doubt_and_a_blur_does_not() {
+        let glyphs = [glyph(2, 3, 1), glyph(9, 9, 2)];
+        // Class 3 between the two: before it stands the first.
+        assert_eq!(doubts(&glyphs, &[(1, 6, 3, 0.4)]), [0.4, 0.0]);
+        // The first letter itself, one step on.
+        assert_eq!(doubts(&glyphs, &[(1, 4, 1, 0.4)]), [0.0, 0.0]);
+        // Behind the last.
+        assert_eq!(doubts(&glyphs, &[(2, 13, 3, 0.2)]), [0.0, 0.2]);
+        assert!(doubts(&[], &[(0, 1, 3, 0.4)]).is_empty());
     }
 }

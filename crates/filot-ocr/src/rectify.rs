@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use crate::geometry::distance;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Point, Quad, Rect};
-use edges::{Candidate, Edges, Side};
+use edges::{Candidate, Edges};
 
 /// Longer side of the picture in which edges are sought, in pixels.
 pub(crate) const EDGE_SIDE: f32 = 512.0;
@@ -73,20 +73,26 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
     let along = edges.lines(degrees, CANDIDATES, &near);
     let across = edges.lines(degrees + 90.0, CANDIDATES, &near);
     let centres: Vec<Point> = text.iter().map(middle).collect();
+    let crossings: Vec<Vec<Option<Point>>> = along
+        .iter()
+        .map(|level| across.iter().map(|upright| level.side.crossing(&upright.side)).collect())
+        .collect();
+    let axes = degrees.to_radians().sin_cos();
     let mut outlines: Vec<(Outline, f32)> = Vec::new();
     for (i, top) in along.iter().enumerate() {
-        for bottom in &along[i + 1..] {
+        for (k, bottom) in along.iter().enumerate().skip(i + 1) {
             for (j, left) in across.iter().enumerate() {
-                for right in &across[j + 1..] {
-                    let Some(quad) = quad(&top.side, &bottom.side, &left.side, &right.side, degrees) else {
-                        continue;
-                    };
+                let (Some(a), Some(d)) = (crossings[i][j], crossings[k][j]) else { continue };
+                for (l, right) in across.iter().enumerate().skip(j + 1) {
+                    let (Some(b), Some(c)) = (crossings[i][l], crossings[k][l]) else { continue };
+                    let quad = in_order([a, b, c, d], axes);
                     let Some(shape) = likeness(&quad, area) else { continue };
-                    let Some(support) = support([top, bottom, left, right], &quad) else { continue };
+                    let sides = [(top, a, b), (bottom, d, c), (left, a, d), (right, b, c)];
+                    let Some(support) = support(sides) else { continue };
                     let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
                     let share = if centres.is_empty() { 1.0 } else { inside / centres.len() as f32 };
                     let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
-                    let filled = EXTENT_WEIGHT * extent(&quad, text, degrees);
+                    let filled = EXTENT_WEIGHT * extent(&quad, text, axes);
                     let score = support + shape + TEXT_WEIGHT * share + filled - CUT_PENALTY * cut;
                     outlines.push((Outline { quad, score, clear: false }, share));
                 }
@@ -139,20 +145,18 @@ fn turn(p: Point, sin: f32, cos: f32) -> Point {
     Point { x: p.x * cos + p.y * sin, y: p.y * cos - p.x * sin }
 }
 
-/// The quadrilateral between four lines, corners clockwise from the start of the upper text edge.
-fn quad(a: &Side, b: &Side, c: &Side, d: &Side, degrees: f32) -> Option<Quad> {
-    let (sin, cos) = degrees.to_radians().sin_cos();
+/// The quadrilateral between two lines along the text and two across it, clockwise from the start of the upper text edge;
+/// of either pair, the first may be the lower or the right one. `axes` are sine and cosine of the text's direction.
+fn in_order(mut corners: [Point; 4], (sin, cos): (f32, f32)) -> Quad {
     let u = |p: Point| turn(p, sin, cos).x;
     let v = |p: Point| turn(p, sin, cos).y;
-    let mut corners = [a.crossing(c)?, a.crossing(d)?, b.crossing(d)?, b.crossing(c)?];
-    // a or b may be the upper one, c or d the left one.
     if v(corners[0]) + v(corners[1]) > v(corners[2]) + v(corners[3]) {
         corners = [corners[3], corners[2], corners[1], corners[0]];
     }
     if u(corners[0]) + u(corners[3]) > u(corners[1]) + u(corners[2]) {
         corners = [corners[1], corners[0], corners[3], corners[2]];
     }
-    Some(Quad(corners))
+    Quad(corners)
 }
 
 /// How much the shape is that of a card, about 0..0.5; `None` when it cannot be one.
@@ -183,14 +187,12 @@ pub(crate) fn area(quad: &Quad) -> f32 {
     (0..4).map(|i| cross(q[i], q[(i + 1) % 4])).sum::<f32>().abs() / 2.0
 }
 
-/// Mean share of the sides that shows an edge; `None` below what a card's outline must show.
-fn support(sides: [&Candidate; 4], quad: &Quad) -> Option<f32> {
+/// Mean share of the sides that shows an edge; `None` below what a card's outline must show. Each side comes with its two
+/// corners.
+fn support(sides: [(&Candidate, Point, Point); 4]) -> Option<f32> {
     let mut sum = 0.0;
-    for candidate in sides {
-        // Of the corners, the two that lie on this line.
-        let mut corners = quad.0;
-        corners.sort_by(|a, b| candidate.side.distance(*a).total_cmp(&candidate.side.distance(*b)));
-        let side = candidate.support(corners[0], corners[1], CORNER);
+    for (candidate, from, to) in sides {
+        let side = candidate.support(from, to, CORNER);
         if side < MIN_SIDE_SUPPORT {
             return None;
         }
@@ -211,10 +213,9 @@ fn stands_out(edges: &Edges, quad: &Quad, sides: usize, quantile: f32) -> bool {
 
 /// How far the text inside spans the outline in both directions, 0..=1, where a card's usual text gives 1. Without text
 /// there is nothing against the outline.
-fn extent(quad: &Quad, text: &[Quad], degrees: f32) -> f32 {
+fn extent(quad: &Quad, text: &[Quad], (sin, cos): (f32, f32)) -> f32 {
     /// The least that a card's text spans of its width and height.
     const USUAL: f32 = 0.6;
-    let (sin, cos) = degrees.to_radians().sin_cos();
     let inside: Vec<Point> = text.iter().filter(|t| contains(quad, middle(t))).flat_map(|t| t.0).collect();
     if inside.is_empty() {
         return if text.is_empty() { 1.0 } else { 0.0 };

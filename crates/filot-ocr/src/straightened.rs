@@ -1,5 +1,7 @@
 //! The picture of the page alone, for people to look at.
 
+use std::sync::Arc;
+
 use image::RgbImage;
 
 use crate::canvas::Pyramid;
@@ -25,7 +27,7 @@ pub fn straightened(photo: &Photo, frame: &Frame, width: u32) -> Option<RgbImage
         .after(&Homography(frame.to_photo))
         .after(&Homography::scale(scale));
     to_base.inverse()?;
-    Some(Pyramid::new(photo.pixels.clone()).sample(&to_base, width, height as u32))
+    Some(Pyramid::new(Arc::clone(&photo.pixels)).sample(&to_base, width, height as u32))
 }
 
 #[cfg(test)]

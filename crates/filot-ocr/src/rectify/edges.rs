@@ -18,8 +18,8 @@ const APART: f32 = 5.0;
 pub(super) struct Edges {
     width: usize,
     height: usize,
-    /// Unit normal times strength; strength is 0..=1, where 1 is well above the picture's own noise.
-    gradient: Vec<(f32, f32)>,
+    /// Unit normal times strength, and the strength, 0..=1, where 1 is well above the picture's own noise.
+    gradient: Vec<(f32, f32, f32)>,
     /// Brightness of each colour channel on the logarithmic scale.
     planes: Vec<Vec<f32>>,
 }
@@ -52,10 +52,6 @@ impl Candidate {
 }
 
 impl Side {
-    pub(super) fn distance(&self, p: Point) -> f32 {
-        (self.normal.x * p.x + self.normal.y * p.y - self.offset).abs()
-    }
-
     /// Position along the line, in pixels from the foot of the origin.
     fn along(&self, p: Point) -> f32 {
         p.x * self.normal.y - p.y * self.normal.x
@@ -104,7 +100,7 @@ impl Edges {
                 smooth(&plane, width, height)
             })
             .collect();
-        let mut gradient = vec![(0.0, 0.0); width * height];
+        let mut gradient = vec![(0.0f32, 0.0f32, 0.0f32); width * height];
         let mut magnitudes = Vec::with_capacity(width * height);
         for y in 1..height.saturating_sub(1) {
             for x in 1..width.saturating_sub(1) {
@@ -118,8 +114,9 @@ impl Edges {
                         (best, strongest) = ((gx, gy), magnitude);
                     }
                 }
-                gradient[at] = best;
-                magnitudes.push(strongest.sqrt());
+                let magnitude = f32::sqrt(strongest);
+                gradient[at] = (best.0, best.1, magnitude);
+                magnitudes.push(magnitude);
             }
         }
         // Three times the typical gradient is an edge; noise and texture raise the bar by themselves.
@@ -131,10 +128,11 @@ impl Edges {
         };
         let full = (3.0 * typical).clamp(0.04, 0.35);
         for g in &mut gradient {
-            let magnitude = g.0.hypot(g.1);
+            let magnitude = g.2;
             if magnitude > 1e-6 {
                 let strength = (magnitude / full).min(1.0);
-                *g = (g.0 / magnitude * strength, g.1 / magnitude * strength);
+                let factor = strength / magnitude;
+                *g = (g.0 * factor, g.1 * factor, strength);
             }
         }
         Self { width, height, gradient, planes }
@@ -149,18 +147,21 @@ impl Edges {
             })
             .collect();
         let (mid_x, mid_y) = slants[SPREAD as usize];
+        let steepest = (SPREAD as f32 + ALIGNED_DEGREES).to_radians().tan();
         let reach = self.width + self.height;
         let bins = 2 * reach;
         let mut votes = vec![0.0f32; slants.len() * bins];
         for y in 0..self.height {
             for x in 0..self.width {
-                let (gx, gy) = self.gradient[y * self.width + x];
-                let strength = gx.hypot(gy);
+                let (gx, gy, strength) = self.gradient[y * self.width + x];
                 if strength < MIN_VOTE || !near.contain(Point { x: x as f32, y: y as f32 }) {
                     continue;
                 }
                 // The gradient's angle against the middle slant, either way round; votes go to the slants about it.
                 let (dot, cross) = (gx * mid_x + gy * mid_y, mid_x * gy - mid_y * gx);
+                if cross.abs() > steepest * dot.abs() {
+                    continue;
+                }
                 let offset = (cross / dot).atan().to_degrees();
                 let low = (offset - ALIGNED_DEGREES).ceil().max(-SPREAD as f32) as i32;
                 let high = (offset + ALIGNED_DEGREES).floor().min(SPREAD as f32) as i32;
@@ -274,8 +275,7 @@ impl Edges {
     /// Strength of the edge at a place whose normal is about `n`; 0 outside the picture.
     fn across(&self, x: f32, y: f32, n: Point) -> f32 {
         let Some(at) = self.index(x, y) else { return 0.0 };
-        let (gx, gy) = self.gradient[at];
-        let strength = gx.hypot(gy);
+        let (gx, gy, strength) = self.gradient[at];
         let projected = (gx * n.x + gy * n.y).abs();
         if projected > 0.85 * strength { projected } else { 0.0 }
     }

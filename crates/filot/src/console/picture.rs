@@ -80,7 +80,7 @@ async fn draw(app: &App, bytes: Bytes, place: Option<Place>) -> Option<Vec<u8>> 
         };
         let picture = match place {
             Some(place) => straightened::straightened(&photo, &place.frame, STRAIGHTENED_WIDTH)?,
-            None => reduced(photo.pixels),
+            None => reduced(Arc::unwrap_or_clone(photo.pixels)),
         };
         packed(&picture)
     })
