@@ -203,6 +203,11 @@ mod tests {
     }
 
     #[test]
+    fn a_thin_letter_is_missed_more_easily_than_a_broad_one() {
+        assert!(distance(&glyphs("SUKABUM"), "SUKABUMI") < distance(&glyphs("SUKABU"), "SUKABUM"));
+    }
+
+    #[test]
     fn alternatives_of_the_recogniser_cost_less_than_look_alikes() {
         let mut read = glyphs("XSLAM");
         read[0].candidates = vec![('X', 0.55), ('I', 0.4)];

@@ -376,6 +376,34 @@ mod tests {
     use filot_ocr::page::Frame;
 
     #[test]
+    fn a_number_alone_on_a_sharp_picture_is_no_card() {
+        let seen = |brightness, text: &str| {
+            let rect = filot_ocr::page::Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 };
+            let line = |text: &str| filot_ocr::page::Line {
+                text: text.to_owned(),
+                confidence: 0.98,
+                glyphs: Vec::new(),
+                rect,
+                angle: 0.0,
+            };
+            let to_photo = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+            let frame = Frame { framing: Framing::Text, width: 800.0, height: 600.0, to_photo, turned: 0 };
+            let quality = Quality {
+                card_width_px: 800.0,
+                brightness,
+                contrast: 0.6,
+                edge_width_px: 2.0,
+                ..Quality::default()
+            };
+            bare_number(&Page { frame, lines: text.lines().map(line).collect(), quality })
+        };
+        assert!(seen(0.8, "NIK : 3171014501900003"));
+        assert!(!seen(0.1, "NIK : 3171014501900003"), "the rest may be in the dark");
+        assert!(!seen(0.8, "PROVINSI BALI\nKOTA DENPASAR\nNIK : 3171014501900003"));
+        assert!(!seen(0.8, "3171 0145"));
+    }
+
+    #[test]
     fn a_picture_too_dark_to_show_an_outline_may_hold_a_card_and_a_bare_one_does_not() {
         let seen = |brightness, contrast| {
             let to_photo = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];

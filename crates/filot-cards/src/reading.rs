@@ -190,6 +190,14 @@ mod tests {
         })
     }
 
+    fn sure(text: &str) -> Span {
+        let mut span = span(text);
+        for glyph in &mut span.glyphs {
+            glyph.candidates[0].1 = 0.99;
+        }
+        span
+    }
+
     fn value(text: &str, kind: Text) -> Option<String> {
         free_text(&span(text), kind).map(|reading| reading.value)
     }
@@ -227,6 +235,8 @@ mod tests {
         );
         let near = listed(&span("WIRA5WASTA"), &[&vocabulary::OCCUPATION]).unwrap();
         assert_eq!((near.value.as_str(), near.repairs.as_slice()), ("WIRASWASTA", &[Repair::Vocabulary][..]));
+        // Read surely, and a word of its own.
+        assert!(listed(&sure("CONSULTANT"), &[&vocabulary::OCCUPATION]).is_none());
         assert!(listed(&span("ASTRONOT"), &[&vocabulary::OCCUPATION]).is_none());
     }
 }

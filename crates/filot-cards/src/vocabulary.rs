@@ -376,6 +376,7 @@ mod tests {
         assert_eq!(closest_in("LAKI LAKI", &GENDER), Some("LAKI-LAKI"));
         assert_eq!(closest_in("BURUHHARIANLEPAS", &OCCUPATION), Some("BURUH HARIAN LEPAS"));
         assert_eq!(closest_in("PELAJAR MAHASISWA", &OCCUPATION), Some("PELAJAR/MAHASISWA"));
+        assert_eq!(closest_in("WIN", &MARITAL_STATUS), Some("KAWIN"));
         assert_eq!(closest_in("KARYAWAN BUMD", &OCCUPATION), Some("KARYAWAN BUMD"));
         assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
         assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));

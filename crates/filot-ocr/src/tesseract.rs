@@ -14,7 +14,8 @@ use crate::child::{self, Allowance, ChildError};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
-use crate::native::{OutlineSearch, card_canvas, whole_photo};
+use crate::native::whole_photo;
+use crate::outline::{OutlineSearch, card_canvas};
 use crate::page::{Framing, Line, Page, Rect};
 use crate::quality;
 

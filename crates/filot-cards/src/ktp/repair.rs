@@ -2,26 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::citizen;
 use super::parse;
+use super::place::{Near, region_name};
 use crate::confusion;
 use crate::dates;
 use crate::digits;
 use crate::field::{FieldKey, Repair};
 use crate::nik::{Gender, Nik};
-use crate::reading::{Reading, Standing, Text, free_text, from_entry, listed};
+use crate::reading::{Reading, Standing, Text, free_text, listed};
 use crate::region;
 use crate::span::{Span, first};
 use crate::vocabulary;
 
-/// Region names are corrected within this distance per letter, and with this lead over the next best.
-const REGION_DISTANCE: f32 = 0.07;
-const REGION_LEAD: f32 = 0.3;
-/// Likewise among the few names of one regency or province.
-const LOCAL_DISTANCE: f32 = 0.25;
-const LOCAL_LEAD: f32 = 0.8;
-/// Distance from WNI of a reading on a card that is otherwise a citizen's: one of the letters is there.
-const CITIZEN_DISTANCE: f32 = 2.2;
-const CITIZEN_LETTERS: usize = 5;
 /// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
 
@@ -201,58 +194,6 @@ fn address(mut reading: Reading) -> Reading {
     reading
 }
 
-/// When a reading is near enough to a region's name to be it.
-struct Near {
-    /// Names count without KABUPATEN or KOTA.
-    bare: bool,
-    /// Greatest distance per letter.
-    distance: f32,
-    /// Least distance to the next best name.
-    lead: f32,
-}
-
-impl Near {
-    /// Among the names of the whole country.
-    const ANYWHERE: Self = Self { bare: false, distance: REGION_DISTANCE, lead: REGION_LEAD };
-    /// Among the few names that the rest of the card leaves.
-    const LOCAL: Self = Self { bare: false, distance: LOCAL_DISTANCE, lead: LOCAL_LEAD };
-}
-
-/// The nearest of the given region names, if one is near enough.
-fn region_name(
-    span: &Span,
-    names: impl Iterator<Item = &'static region::Name> + Clone,
-    near: &Near,
-) -> Option<Reading> {
-    let bare = near.bare;
-    let read = region::fold(&span.text());
-    let folded = |name: &'static region::Name| if bare { &name.folded_bare } else { &name.folded };
-    let printed =
-        |name: &'static region::Name| if bare { region::split_kind(&name.printed).1 } else { &name.printed };
-    if let Some(name) = names.clone().find(|name| *folded(name) == read) {
-        return Some(from_entry(span, printed(name), 0.0, Repair::RegionName));
-    }
-    let mut best: Option<(f32, &'static region::Name)> = None;
-    let mut second = f32::INFINITY;
-    // Much longer or shorter names cannot be near.
-    let most = 1 + (near.distance * read.len() as f32) as usize;
-    for name in names.filter(|name| folded(name).len().abs_diff(read.len()) <= most) {
-        let distance = confusion::distance(&span.glyphs, printed(name));
-        match best {
-            Some((_, found)) if folded(found) == folded(name) => {}
-            Some((least, _)) if distance >= least => second = second.min(distance),
-            _ => {
-                second = best.map_or(second, |(least, _)| least);
-                best = Some((distance, name));
-            }
-        }
-    }
-    let (distance, name) = best?;
-    let limit = (near.distance * confusion::weight(printed(name))).max(0.45);
-    (distance <= limit && second - distance > near.lead)
-        .then(|| from_entry(span, printed(name), distance, Repair::RegionName))
-}
-
 fn province(span: &Span) -> Option<Reading> {
     let label = confusion::prefix(&span.glyphs, "PROVINSI");
     let start = if label.similarity >= 0.6 { label.end } else { 0 };
@@ -316,28 +257,9 @@ pub(crate) fn printed_codes(province: Option<&Reading>, regency: Option<&Reading
 
 /// Holds the fields against each other and corrects digits where one of two numbers is unsure and the other shows how.
 pub(crate) fn reconcile(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
-    citizen(readings);
+    citizen::complete(readings);
     reconcile_person(readings);
     reconcile_region(readings, printed);
-}
-
-/// WNI is three letters, of which a poor photo may leave one. Where sex and religion are printed in Indonesian, and the
-/// place holds a short word that is near it, the card says WNI: foreigners' cards are in English.
-fn citizen(readings: &mut BTreeMap<FieldKey, Reading>) {
-    let in_indonesian = readings
-        .get(&FieldKey::Gender)
-        .is_some_and(|reading| matches!(reading.value.as_str(), "LAKI-LAKI" | "PEREMPUAN"));
-    let Some(before) = readings.get(&FieldKey::Nationality) else { return };
-    let letters = before.value.chars().filter(char::is_ascii_alphanumeric).count();
-    if !in_indonesian || before.standing == Standing::Valid || letters > CITIZEN_LETTERS {
-        return;
-    }
-    let distance = confusion::distance(&before.span.glyphs, vocabulary::CITIZEN);
-    if distance <= CITIZEN_DISTANCE {
-        let mut after = from_entry(&before.span, vocabulary::CITIZEN, distance, Repair::Vocabulary);
-        after.source = before.source;
-        readings.insert(FieldKey::Nationality, after);
-    }
 }
 
 fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {
