@@ -17,7 +17,7 @@ use crate::step::Steps;
 use crate::wire::gpu_task_queue;
 
 /// First and longest wait before the server is sought again.
-const SEEK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const SEEK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// Workflows that are kept in memory between their tasks; others are replayed.
 const CACHED: usize = 500;
 /// How long a task may wait for the worker that has its workflow in memory.

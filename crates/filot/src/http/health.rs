@@ -132,7 +132,9 @@ pub(super) async fn temporal(
         Some(Ok(())) => (StatusCode::OK, TemporalView { ok: true, temporal: Some("connected"), error: None }),
         None => (StatusCode::OK, TemporalView { ok: false, temporal: Some("not_configured"), error: None }),
         Some(Err(error)) => {
-            let error = Some(format!("Error: {error}"));
+            // Where it is, and what it says, is not everybody's to know.
+            tracing::debug!(%error, "Temporal does not answer");
+            let error = Some("Error: Temporal does not answer".to_owned());
             (StatusCode::INTERNAL_SERVER_ERROR, TemporalView { ok: false, temporal: None, error })
         }
     };
