@@ -143,6 +143,8 @@ def curves(program, report, work):
     write_section(report, "Load curves", f"""{machine()} PostgreSQL, a folder for files, `filot serve --no-worker` and one,
 two or four `filot worker` processes that read one document at a time. Documents come at a fixed rate for {SECONDS} s, whatever
 the answers, into an empty queue; "read a second" counts those read within that time, the times are of all of them.
+The queue is a table here, which readers in other processes look at every `worker.poll_ms`, half a second: that is most of the
+time to the verdict as long as they are idle. Redis wakes them at once, and a reader within `filot serve` needs no waking.
 
 With a reader that only sleeps for {SCRIPTED_MS} ms the machine is not the limit: twice the readers read twice as much, and until
 they are busy all the time a document waits for nothing.
