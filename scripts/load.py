@@ -3,127 +3,18 @@
 Usage: load.py FILOT REPORT
 """
 
-import http.client
+import itertools
 import json
 import os
 import pathlib
 import re
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-PASSWORD = "a long enough one"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
-
-
-class Postgres:
-    """A server of its own, ended with this object."""
-
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
-        if not programs:
-            sys.exit("load: PostgreSQL is missing: scripts/setup-debian.sh")
-        user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.getuid() == 0 else []
-        if user:
-            shutil.chown(folder, "postgres")
-        data = folder / "data"
-        initdb = [*user, programs[-1] / "initdb", "-D", data, "-A", "trust", "-U", "filot", "--no-sync"]
-        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
-        self.process = subprocess.Popen(
-            [*user, programs[-1] / "postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-             "-k", folder],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            ready = subprocess.run([programs[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)],
-                                   stdout=subprocess.DEVNULL)
-            if ready.returncode == 0:
-                return
-            time.sleep(0.1)
-        sys.exit("load: PostgreSQL does not start")
-
-    @property
-    def url(self):
-        return f"postgres://filot@127.0.0.1:{self.port}/postgres"
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait()
-
-
-class Service:
-    """`filot serve` with a user who is signed in."""
-
-    def __init__(self, program, folder, **settings):
-        self.port = free_port()
-        environment = os.environ | {
-            "PORT": str(self.port), "FILOT_DATA_DIR": str(folder), "LOG_LEVEL": "warn",
-            "FILOT_SERVER_REQUESTS_PER_MINUTE": "100000000", "FILOT_SERVER_UPLOADS_PER_MINUTE": "100000000",
-            "FILOT_UPLOAD_FILES_PER_DAY": "0", "FILOT_UPLOAD_BYTES_PER_DAY": "0",
-        } | settings
-        started = time.monotonic()
-        self.process = subprocess.Popen([program, "serve"], env=environment, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        while True:
-            try:
-                if self.ask("GET", "/ready")[0] == 200:
-                    break
-            except OSError:
-                time.sleep(0.005)
-            if self.process.poll() is not None:
-                sys.exit("load: filot serve ended by itself")
-        self.seconds_to_ready = time.monotonic() - started
-        account = json.dumps({"email": "load@example.com", "password": PASSWORD})
-        status, body = self.ask("POST", "/auth/register", account, {"Content-Type": "application/json"})
-        if status not in (200, 201):
-            sys.exit(f"load: cannot register: {body}")
-        self.token = json.loads(body)["accessToken"]
-
-    def ask(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def upload(self, jpeg, wait=None):
-        edge = "filot-load"
-        head = (f'--{edge}\r\nContent-Disposition: form-data; name="type"\r\n\r\nKTP\r\n--{edge}\r\n'
-                'Content-Disposition: form-data; name="file"; filename="card.jpg"\r\nContent-Type: image/jpeg\r\n\r\n')
-        body = head.encode() + jpeg + f"\r\n--{edge}--\r\n".encode()
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": f"multipart/form-data; boundary={edge}"}
-        if wait:
-            headers["Prefer"] = f"wait={wait}"
-        status, answer = self.ask("POST", "/documents/upload", body, headers)
-        if status not in (200, 202):
-            sys.exit(f"load: upload refused: {answer}")
-        return json.loads(answer)
-
-    def memory_mib(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+from load_kit import Postgres, Service, machine, memory_mib, percentile, uploads, write_section
 
 
 def reads(service, seconds):
@@ -136,25 +27,6 @@ def reads(service, seconds):
         sys.exit(f"load: not all answers were good:\n{out}")
     value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", out).groups()
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-
-
-def uploads(service, jpeg, a_second, seconds):
-    """Milliseconds until each upload is acknowledged, sent at a fixed rate whatever the answers."""
-    took, threads = [], []
-
-    def one():
-        start = time.monotonic()
-        service.upload(jpeg)
-        took.append((time.monotonic() - start) * 1000)
-
-    begin = time.monotonic()
-    for number in range(a_second * seconds):
-        time.sleep(max(0, begin + number / a_second - time.monotonic()))
-        threads.append(threading.Thread(target=one))
-        threads[-1].start()
-    for thread in threads:
-        thread.join()
-    return took
 
 
 def verdicts(service, photos):
@@ -215,7 +87,7 @@ if __name__ == "__main__":
         postgres.stop()
         service = Service(PROGRAM, work / "embedded")
         rows.append(("start to ready, embedded", f"{service.seconds_to_ready:.2f} s"))
-        rows.append(("idle memory of API and worker, networks loaded", f"{service.memory_mib()} MiB"))
+        rows.append(("idle memory of API and worker, networks loaded", f"{memory_mib(service.process.pid):.0f} MiB"))
         rate, p99 = reads(service, 10)
         rows.append(("`GET /documents/{id}`, SQLite, `wrk -c32`", f"{rate:,.0f} a second, p99 {p99:.1f} ms"))
         whole, reader = verdicts(service, photos)
@@ -228,13 +100,10 @@ if __name__ == "__main__":
                      f"(ratio {service_rate / bare_rate:.2f})"))
         service.stop()
         service = Service(PROGRAM, work / "acknowledged")
-        took = uploads(service, one_megabyte(photos[0].read_bytes()), 20, 15)
+        took = uploads(service, itertools.repeat(one_megabyte(photos[0].read_bytes())), 20, 15)
         rows.append(("upload of 1 MB acknowledged, 20 a second for 15 s, reading meanwhile",
                      f"median {statistics.median(took):.0f} ms, 95 % below {percentile(took, 0.95):.0f} ms"))
         service.stop()
-    cores = os.cpu_count()
-    REPORT.write_text(
-        "# Speed of the service\n\nWritten by `make bench-load`; do not edit. Client, database and service share one machine "
-        f"with {cores} cores; the load average was {os.getloadavg()[1]:.1f}. Cards are drawn by the test kit.\n\n"
-        "| what | measured |\n|---|---|\n" + "".join(f"| {what} | {value} |\n" for what, value in rows))
+    write_section(REPORT, "In short", f"{machine()} The load average was {os.getloadavg()[1]:.1f}.\n\n"
+                  "| what | measured |\n|---|---|\n" + "".join(f"| {what} | {value} |\n" for what, value in rows))
     print(REPORT.read_text())

@@ -156,6 +156,8 @@ locals {
     # The schema is the API's business.
     DATABASE_MIGRATE           = "false"
     NVIDIA_DRIVER_CAPABILITIES = "compute,utility"
+    # Four cards to a processor: most of them wait for the GPU.
+    OCR_GPU_CONCURRENCY = "16"
   })
 }
 

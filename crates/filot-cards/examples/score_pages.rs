@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use filot_cards::assess::assess;
 use filot_cards::decide::{Decision, Policy};
-use filot_cards::draft::Draft;
+use filot_cards::draft::{Draft, Round};
 use filot_cards::field::FieldKey;
 use filot_cards::kind::DeclaredType;
 use filot_ocr::page::Page;
@@ -94,7 +94,8 @@ fn main() -> Result<()> {
         let mut draft = Draft::new(&page, declared);
         // The look across the card needs the picture; this measures the parser.
         draft.look_across(Some(Vec::new()));
-        let weak: Vec<String> = draft.weak_regions().iter().map(|(key, _)| key.to_string()).collect();
+        let weak: Vec<String> =
+            draft.weak_regions(Round::Second).iter().map(|(key, _)| key.to_string()).collect();
         let found = assess(&draft, &policy, today);
         let decision = serde_json::to_value(found.decision)?.as_str().unwrap_or_default().to_owned();
         let expected = text("expect");

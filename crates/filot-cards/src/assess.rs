@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::{self, Category, Check, CheckCode, Outcome};
 use crate::decide::{Decision, Policy, decide};
-use crate::draft::Draft;
+use crate::draft::{Draft, Round};
 use crate::field::{Field, FieldKey, Fields, Source};
 use crate::kind::{DeclaredType, DocumentType};
 use crate::score;
@@ -159,7 +159,7 @@ pub struct Reading {
     pub assessment: Assessment,
     /// CPU milliseconds by stage of the first reading.
     pub timing: Timing,
-    /// How many regions were read a second time.
+    /// How many regions were read a second time or more often.
     pub reread: usize,
     /// Where the card, or its text, lies in the photo.
     pub frame: Frame,
@@ -189,8 +189,13 @@ pub fn read_card(
             }
         }
     }
-    let weak = draft.weak_regions();
-    if !weak.is_empty() {
+    let mut reread = 0;
+    for round in Round::ALL {
+        let weak = draft.weak_regions(round);
+        if weak.is_empty() {
+            break;
+        }
+        reread = reread.max(weak.len());
         let regions: Vec<Region> = weak.iter().map(|(_, region)| *region).collect();
         let lines = engine.reread(&reading, &regions)?;
         draft.merge(weak.iter().map(|(key, _)| *key).zip(lines).collect());
@@ -202,7 +207,7 @@ pub fn read_card(
     Ok(Reading {
         assessment,
         timing: reading.timing,
-        reread: weak.len(),
+        reread,
         frame: reading.page.frame.clone(),
         text: reading.page.text(),
     })

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
-use crate::draft::Draft;
+use crate::draft::{Draft, Round};
 use crate::field::{Field, FieldKey, Fields, Repair};
 use crate::kind::DocumentType;
 
@@ -216,7 +216,7 @@ pub(crate) fn of_content(content: &Content<'_>) -> Vec<Check> {
 
 /// Whether weak places were read a second time.
 fn second_reading(draft: &Draft) -> Check {
-    let outcome = match (draft.reread(), draft.weak_regions().is_empty()) {
+    let outcome = match (draft.reread(), draft.weak_regions(Round::Second).is_empty()) {
         (true, _) | (false, true) => Outcome::Pass,
         (false, false) => Outcome::NotRun,
     };

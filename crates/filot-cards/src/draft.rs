@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use filot_ocr::engine::Region;
+use filot_ocr::engine::{Alphabet, Region, View};
 use filot_ocr::page::{Line, Page};
 
 use crate::confidence;
@@ -18,7 +18,31 @@ use crate::span::Span;
 /// Fields below this confidence are read a second time.
 const UNSURE: f32 = 0.93;
 
-/// What one or two readings of a page gave so far.
+/// The closer looks at what is unsure, one after the other as long as something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// Words stretched, numbers as they are.
+    Second,
+    /// Smoothed and evened out.
+    Third,
+    /// Words as they are, numbers stretched.
+    Fourth,
+}
+
+impl Round {
+    pub const ALL: [Self; 3] = [Self::Second, Self::Third, Self::Fourth];
+
+    fn view(self, alphabet: Alphabet) -> View {
+        let number = matches!(alphabet, Alphabet::Digits | Alphabet::Numeric);
+        match (self, number) {
+            (Self::Third, _) => View::Even,
+            (Self::Second, true) | (Self::Fourth, false) => View::Plain,
+            (Self::Second, false) | (Self::Fourth, true) => View::Wide,
+        }
+    }
+}
+
+/// What one or more readings of a page gave so far.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub(crate) page: Page,
@@ -27,7 +51,8 @@ pub struct Draft {
     ktp: ktp::align::Sheet,
     npwp: npwp_card::parse::Sheet,
     first: BTreeMap<FieldKey, Span>,
-    second: BTreeMap<FieldKey, Span>,
+    /// What later, closer readings said, in their order.
+    further: Vec<BTreeMap<FieldKey, Span>>,
     /// The fields as both readings and the rules that bind them together say.
     readings: BTreeMap<FieldKey, Reading>,
     reread: bool,
@@ -53,7 +78,7 @@ impl Draft {
             ktp,
             npwp,
             first,
-            second: BTreeMap::new(),
+            further: Vec::new(),
             readings: BTreeMap::new(),
             reread: false,
             large_text: None,
@@ -69,20 +94,25 @@ impl Draft {
 
     /// Places worth a second look, in page coordinates: fields that are unsure, that fail their own rules, or that are
     /// missing although their neighbours say where they must be. A field on two rows comes twice, the upper row first.
-    pub fn weak_regions(&self) -> Vec<(FieldKey, Region)> {
+    pub fn weak_regions(&self, round: Round) -> Vec<(FieldKey, Region)> {
         let weak =
             |key: FieldKey| self.readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
-        match self.document_type() {
+        let mut regions = match self.document_type() {
             DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
             DocumentType::Other => Vec::new(),
+        };
+        for (_, region) in &mut regions {
+            region.view = round.view(region.alphabet);
         }
+        regions
     }
 
     /// Takes in a second reading, field by field, where it is better supported than the first. Rows of the same field
     /// come in the order of [`Draft::weak_regions`].
     pub fn merge(&mut self, second: Vec<(FieldKey, Option<Line>)>) {
         self.reread = true;
+        let mut found: BTreeMap<FieldKey, Span> = BTreeMap::new();
         let mut rows: BTreeMap<FieldKey, Vec<Option<Span>>> = BTreeMap::new();
         for (key, line) in second {
             rows.entry(key).or_default().push(line.map(|line| Span::from_line(&line)));
@@ -91,24 +121,25 @@ impl Draft {
             // A value of two rows of which one was illegible is no reading of the value.
             let Some(rows) = rows.into_iter().collect::<Option<Vec<Span>>>() else { continue };
             match self.document_type() {
-                DocumentType::Ktp => self.second.extend(ktp::second_reading(&self.ktp, key, rows)),
+                DocumentType::Ktp => found.extend(ktp::second_reading(&self.ktp, key, rows)),
                 DocumentType::Npwp => {
                     let parts = rows.iter().map(|row| npwp_card::parse::without_label(key, row));
                     let value = Span::join(parts);
                     if !value.is_blank() {
-                        self.second.insert(key, value);
+                        found.insert(key, value);
                     }
                 }
                 DocumentType::Other => {}
             }
         }
+        self.further.push(found);
         self.readings = self.resolve();
     }
 
     fn resolve(&self) -> BTreeMap<FieldKey, Reading> {
         match self.document_type() {
-            DocumentType::Ktp => ktp::readings(&self.first, &self.second),
-            DocumentType::Npwp => npwp_card::readings(&self.first, &self.second),
+            DocumentType::Ktp => ktp::readings(&self.first, &self.further),
+            DocumentType::Npwp => npwp_card::readings(&self.first, &self.further),
             DocumentType::Other => BTreeMap::new(),
         }
     }

@@ -87,16 +87,18 @@ pub(crate) fn second_reading(sheet: &Sheet, key: FieldKey, rows: Vec<Span>) -> V
     found
 }
 
-/// The meaning of all fields from two readings, held against each other.
+/// The meaning of all fields from a first reading and closer ones, held against each other.
 pub(crate) fn readings(
     first: &BTreeMap<FieldKey, Span>,
-    second: &BTreeMap<FieldKey, Span>,
+    further: &[BTreeMap<FieldKey, Span>],
 ) -> BTreeMap<FieldKey, Reading> {
     let read = |key: FieldKey, printed: &Printed| {
         let of = |spans: &BTreeMap<FieldKey, Span>| {
             spans.get(&key).and_then(|span| repair::interpret(key, span, printed))
         };
-        choose(of(first), of(second), |base, places| number(key, base, places))
+        further
+            .iter()
+            .fold(of(first), |best, spans| choose(best, of(spans), |base, places| number(key, base, places)))
     };
     let province = read(FieldKey::Province, &Printed::default());
     let printed = repair::printed_codes(province.as_ref(), None);

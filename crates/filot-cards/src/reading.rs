@@ -68,6 +68,11 @@ impl Reading {
     }
 }
 
+/// A reading that the recogniser doubts less than this, in wrong characters, is not taken for a word that is farther away
+/// than the other, also in characters.
+const SURE_DOUBT: f32 = 0.25;
+const SURE_DISTANCE: f32 = 1.2;
+
 /// Expected number of wrong letters and digits.
 pub(crate) fn doubt(span: &Span) -> f32 {
     span.glyphs
@@ -145,6 +150,10 @@ pub(crate) fn listed(span: &Span, lists: &[&[&'static str]]) -> Option<Reading> 
         .iter()
         .filter_map(|list| vocabulary::closest(&span.glyphs, list))
         .min_by(|a, b| a.distance.total_cmp(&b.distance))?;
+    // What was read surely and differs all the same is another word, not a misreading.
+    if found.distance > SURE_DISTANCE && doubt(span) < SURE_DOUBT {
+        return None;
+    }
     Some(from_entry(span, found.entry, found.distance, Repair::Vocabulary))
 }
 

@@ -76,9 +76,9 @@ fn noise(grey: &[f32], width: usize) -> f32 {
     *responses.select_nth_unstable_by(middle, f32::total_cmp).1 / 0.6745 / 6.0
 }
 
-/// A grey picture with the noise smoothed away and the contrast evened out over windows of `window` pixels, so that a
+/// A grey picture with the noise smoothed away (by a Gaussian of deviation `smoothing` pixels, at least 1) and the contrast evened out over windows of `window` pixels, so that a
 /// shadow or a reflection across a line weighs less.
-pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
+pub(crate) fn clean(picture: &RgbImage, window: usize, smoothing: f32) -> RgbImage {
     /// Local deviations below this many grey levels are paper, not ink.
     const PAPER: f32 = 6.0;
     /// Grey levels to one local deviation.
@@ -89,7 +89,7 @@ pub(crate) fn clean(picture: &RgbImage, window: usize) -> RgbImage {
         &image::ImageBuffer::<image::Luma<f32>, _>::from_fn(width as u32, height as u32, |x, y| {
             image::Luma([grey[y as usize * width + x as usize]])
         }),
-        1.0,
+        smoothing.max(1.0),
     )
     .into_raw();
     // Sums over all pixels above and to the left, of values and of squares.

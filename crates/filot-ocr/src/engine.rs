@@ -16,11 +16,25 @@ pub enum Alphabet {
     Letters,
 }
 
+/// How the pixels of a region are prepared before they are read. Readings of different views err differently, so that
+/// where two of them agree they are mostly right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// As they are.
+    #[default]
+    Plain,
+    /// Stretched along the line: thin letters that a reader takes for one stand apart.
+    Wide,
+    /// Smoothed as far as the picture's resolution allows, with the contrast evened out.
+    Even,
+}
+
 /// A place to read again, in page coordinates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
     pub rect: Rect,
     pub alphabet: Alphabet,
+    pub view: View,
 }
 
 /// A page together with the straightened picture that it was read from, for a second, closer look.

@@ -29,7 +29,7 @@ pub(crate) fn without_fine_print(canvas: &Canvas, scale: f32) -> Option<Canvas> 
     let (width, height) = (canvas.frame.width, canvas.frame.height);
     let (pixels_x, pixels_y) = network_size(width / unit * scale, height / unit * scale);
     let all = Rect { x0: 0.0, y0: 0.0, x1: width, y1: height };
-    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?);
+    let picture = closed(&canvas.cut(&all.to_quad(), pixels_x, pixels_y)?, 1);
     let corners = Rect { x0: 0.0, y0: 0.0, x1: pixels_x as f32, y1: pixels_y as f32 }.to_quad();
     let to_base = Homography::rect_to_quad(width, height, &corners)?;
     Some(Canvas::new(
@@ -51,12 +51,18 @@ pub(crate) fn is_large(quad: &Quad, canvas: &Canvas) -> bool {
     height > unit * if leaning { LEANING_MM } else { LEVEL_MM } && width > 1.5 * height
 }
 
-/// Morphological closing of each channel with a square window of three pixels a side.
-fn closed(picture: &RgbImage) -> RgbImage {
+/// Morphological closing of each channel with a square window of `2 · reach + 1` pixels.
+pub(crate) fn closed(picture: &RgbImage, reach: usize) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let dilated = windowed(picture.as_raw(), width as usize * 3, u8::max);
-    let closed = windowed(&dilated, width as usize * 3, u8::min);
-    RgbImage::from_raw(width, height, closed).unwrap_or_else(|| picture.clone())
+    let mut pixels = picture.as_raw().clone();
+    // A window of three pixels, time after time, reaches as far as a larger one.
+    for _ in 0..reach {
+        pixels = windowed(&pixels, width as usize * 3, u8::max);
+    }
+    for _ in 0..reach {
+        pixels = windowed(&pixels, width as usize * 3, u8::min);
+    }
+    RgbImage::from_raw(width, height, pixels).unwrap_or_else(|| picture.clone())
 }
 
 /// The extreme value of each pixel's window of 3 × 3, channel by channel, first along the rows, then along the columns.
@@ -92,7 +98,7 @@ mod tests {
                 picture.put_pixel(x, y, image::Rgb([20, 20, 20]));
             }
         }
-        let closed = closed(&picture);
+        let closed = closed(&picture, 1);
         assert_eq!(closed.get_pixel(10, 20).0, [200, 210, 220]);
         assert_eq!(closed.get_pixel(35, 20).0, [20, 20, 20]);
     }

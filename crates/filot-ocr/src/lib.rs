@@ -5,6 +5,7 @@ pub mod child;
 mod contrast;
 mod detect;
 pub mod engine;
+pub mod fallback;
 mod geometry;
 pub mod image;
 mod large_text;

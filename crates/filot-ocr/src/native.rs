@@ -10,7 +10,7 @@ use image::RgbImage;
 use crate::canvas::{Canvas, Pyramid};
 use crate::contrast::{clean, is_noisy, stretch};
 use crate::detect::{TextBox, detect, network_size, reading_order};
-use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
+use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing, View};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::large_text;
@@ -24,8 +24,8 @@ use crate::runtime::{Pool, Runtime, RuntimeKind};
 
 /// Longer side of the picture the detector searches, in pixels.
 const SEARCH_SIDE: f32 = 640.0;
-/// With fewer lines than this in the whole photo, it is searched again at this size.
-const FEW_LINES: usize = 4;
+/// With fewer lines than this in the whole photo, it is searched again, at this size and with its contrast evened out.
+const FEW_LINES: usize = 7;
 const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
@@ -46,10 +46,19 @@ const SHORTEST_CLEANED: usize = 4;
 /// Windows, in pixels, over which contrast is evened out: a few lines of text for the detector, one for a strip.
 const DETECTION_WINDOW: usize = 61;
 const STRIP_WINDOW: usize = 97;
+/// How much longer than usual the strips of [`View::Wide`] are: two letters `I` side by side then have a step of the
+/// recogniser between them.
+const WIDE: f32 = 1.4;
+/// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
+const SMOOTHING: f32 = 0.6;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
 const CARD_MARGIN_MM: f32 = 1.0;
 /// Width of the band around the outline that is searched too, to see whether the outline cuts through text.
 const BORDER_MM: f32 = 2.5;
+/// A card shows at least so many lines of text.
+const LEAST_LINES: usize = 4;
+/// Half the window, in pixels of the picture in which edges are sought, in which strokes are wiped out.
+const STROKE_REACH: usize = 3;
 /// With this many lines cut, an outline that does not show all around is wrong.
 const MAX_CUT_LINES: usize = 3;
 /// A card that is so many pixels wide in the first search is not searched again: the second would show it at 604, about
@@ -75,13 +84,41 @@ impl NativeEngine {
             Some(path) => Runtime::onnxruntime(path)?,
             None => Runtime::Rten,
         };
+        Self::on(&runtime, models, readers)
+    }
+
+    /// Loads the networks on the GPU with the ONNX Runtime `library` that has the CUDA provider beside it. All `readers`
+    /// threads share one copy of each network there, and what they ask at the same time is computed together.
+    ///
+    /// # Errors
+    /// When there is no provider, no CUDA, or no GPU that answers; the text says which.
+    pub fn load_on_gpu(models: &Models, library: &Path, readers: usize) -> Result<Self, Error> {
+        Self::on(&Runtime::cuda(library)?, models, readers)
+    }
+
+    fn on(runtime: &Runtime, models: &Models, readers: usize) -> Result<Self, Error> {
         let readers = readers.max(1);
-        let detector = runtime.load(&models.detector, readers)?;
-        let recognizer = |model| Ok(Recognizer::new(runtime.load(model, readers)?, models.charset.clone()));
+        let (width, height) = network_size(SEARCH_SIDE, SEARCH_SIDE * CARD_HEIGHT_MM / CARD_WIDTH_MM);
+        let detector = runtime.load(&models.detector, readers, [1, 3, height as usize, width as usize])?;
+        let strip = [1, 3, STRIP_HEIGHT as usize, 320];
+        let recognizer =
+            |model| Ok(Recognizer::new(runtime.load(model, readers, strip)?, models.charset.clone()));
         let quick = recognizer(&models.quick_recognizer)?;
         let careful = recognizer(&models.careful_recognizer)?;
         let kind = runtime.kind();
         Ok(Self { detector, quick, careful, kind, name: format!("native/{}", kind.name()) })
+    }
+
+    /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: usize) -> Self {
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(runs_left));
+        Self {
+            detector: self.detector.shared_until(&left),
+            quick: self.quick.shared_until(&left),
+            careful: self.careful.shared_until(&left),
+            ..self
+        }
     }
 
     pub fn runtime(&self) -> RuntimeKind {
@@ -91,14 +128,25 @@ impl NativeEngine {
     /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates. The longer side is reduced
     /// to `side` pixels.
     fn search(&self, canvas: &Canvas, margin: f32, side: f32) -> Result<Vec<TextBox>, Error> {
+        self.search_in(canvas, margin, side, false)
+    }
+
+    /// As [`Self::search`], in a picture whose contrast is `evened` out even if it is not noisy.
+    fn search_in(
+        &self,
+        canvas: &Canvas,
+        margin: f32,
+        side: f32,
+        evened: bool,
+    ) -> Result<Vec<TextBox>, Error> {
         let (width, height) = (canvas.frame.width + 2.0 * margin, canvas.frame.height + 2.0 * margin);
         let scale = side / width.max(height);
         let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
         let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
         let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
         stretch(&mut picture);
-        if is_noisy(&picture) {
-            picture = clean(&picture, DETECTION_WINDOW);
+        if evened || is_noisy(&picture) {
+            picture = clean(&picture, DETECTION_WINDOW, 1.0);
         }
         let mut boxes = detect(&self.detector, &picture)?;
         let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
@@ -119,41 +167,78 @@ impl NativeEngine {
     ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
         let mut overview = self.search(whole, 0.0, SEARCH_SIDE)?;
-        let mut directions = layout::directions(&overview);
-        if overview.len() < FEW_LINES && whole.frame.width.max(whole.frame.height) > SEARCH_SIDE {
-            // A small card in a large picture.
-            overview = self.search(whole, 0.0, CLOSE_SEARCH_SIDE)?;
-            directions = layout::directions(&overview);
+        if overview.len() < FEW_LINES {
+            // A small card in a large picture, or one in the dark or behind a veil of light.
+            let large = whole.frame.width.max(whole.frame.height) > SEARCH_SIDE;
+            let ways = [(CLOSE_SEARCH_SIDE, false), (SEARCH_SIDE, true), (CLOSE_SEARCH_SIDE, true)];
+            for (side, evened) in ways.into_iter().filter(|way| large || way.0 == SEARCH_SIDE) {
+                let again = self.search_in(whole, 0.0, side, evened)?;
+                if again.len() > overview.len() {
+                    overview = again;
+                }
+                if overview.len() >= FEW_LINES {
+                    break;
+                }
+            }
         }
+        let mut directions = layout::directions(&overview);
         if directions.is_empty() {
             // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
             directions = vec![0.0, 90.0];
         }
-        let card = match framing {
-            Framing::Card => card_canvas(whole, &overview, &directions),
-            Framing::Text => None,
-        };
         timing.find = milliseconds(start);
-
-        let start = Instant::now();
-        if let Some((canvas, expected, clear)) = card {
-            let mut boxes = match seen_close(whole, &canvas) {
-                true => overview.iter().filter_map(|b| on_card(b, &canvas)).collect(),
-                false => self.search(&canvas, BORDER_MM, SEARCH_SIDE)?,
-            };
-            let level = boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
-            let cut = boxes.iter().filter(|b| crosses_border(&b.quad, &canvas)).count();
-            // An outline in which most of the text is lost or runs askew, or that cuts through it, was not a card's.
-            if level as f32 >= MIN_TEXT_KEPT * expected as f32 && (clear || cut < MAX_CUT_LINES) {
-                boxes.retain(|b| contains(&whole_frame(&canvas, CARD_MARGIN_MM), middle(&b.quad)));
-                timing.detect = milliseconds(start);
-                return Ok(Some((canvas, boxes)));
+        if framing == Framing::Card {
+            for search in OutlineSearch::ALL {
+                let start = Instant::now();
+                let card = card_canvas(whole, &overview, &directions, search);
+                timing.find += milliseconds(start);
+                let Some(found) = card else { continue };
+                let start = Instant::now();
+                let boxes = self.boxes_on_card(whole, &overview, &found)?;
+                timing.detect += milliseconds(start);
+                if let Some(boxes) = boxes {
+                    return Ok(Some((found.canvas, boxes)));
+                }
             }
         }
+
+        let start = Instant::now();
         let Some(canvas) = text_canvas(whole, &overview, directions[0]) else { return Ok(None) };
         let boxes = self.search(&canvas, 0.0, SEARCH_SIDE)?;
-        timing.detect = milliseconds(start);
+        timing.detect += milliseconds(start);
         Ok(Some((canvas, boxes)))
+    }
+
+    /// The text boxes on a card; `None` if what is there shows that the outline was not a card's: most of the text is
+    /// lost in it or runs askew, or it cuts through text.
+    fn boxes_on_card(
+        &self,
+        whole: &Canvas,
+        overview: &[TextBox],
+        card: &FoundCard,
+    ) -> Result<Option<Vec<TextBox>>, Error> {
+        let canvas = &card.canvas;
+        let level = |boxes: &[TextBox]| boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
+        let enough = MIN_TEXT_KEPT * card.lines_expected() as f32;
+        let seen: Vec<TextBox> = overview.iter().filter_map(|b| on_card(b, canvas)).collect();
+        let mut boxes = match seen_close(whole, canvas) {
+            true => seen,
+            false => {
+                let close = self.search(canvas, BORDER_MM, SEARCH_SIDE)?;
+                // What the first look saw counts too: noise hides text at one size and not at the other.
+                if card.clear && (level(&close) as f32) < enough && level(&seen) > level(&close) {
+                    seen
+                } else {
+                    close
+                }
+            }
+        };
+        let cut = boxes.iter().filter(|b| crosses_border(&b.quad, canvas)).count();
+        if (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
+            return Ok(None);
+        }
+        boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
+        Ok(Some(boxes))
     }
 
     /// Reads boxes of a canvas: all with the quick recogniser, unless it is `known` what that reads there; what it is
@@ -167,21 +252,21 @@ impl NativeEngine {
         let unknown: Vec<usize> = (0..boxes.len()).filter(|i| !known.contains_key(i)).collect();
         let chosen: Vec<(Quad, Alphabet)> = unknown.iter().map(|&i| boxes[i]).collect();
         let mut lines = vec![None; boxes.len()];
-        let read = read_with(&self.quick, canvas, &chosen, false)?;
+        let read = read_with(&self.quick, canvas, &chosen, View::Plain)?;
         for (i, glyphs) in unknown.into_iter().zip(read).chain(known) {
             lines[i] = line(&boxes[i].0, glyphs);
         }
         let unsure = |lines: &[Option<Line>], least: f32, shortest: usize| -> Vec<usize> {
-            let below = |line: &Line| line.text.len() >= shortest && weakest(line) < least;
+            let below = |line: &Line| line.text.trim().len() >= shortest && weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
-        let passes = [(SURE, SHORTEST, false), (FAIRLY_SURE, SHORTEST_CLEANED, true)];
-        for (least, shortest, cleaned) in passes {
+        let passes = [(SURE, SHORTEST, View::Plain), (FAIRLY_SURE, SHORTEST_CLEANED, View::Even)];
+        for (least, shortest, view) in passes {
             let again = unsure(&lines, least, shortest);
             let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
-            for (line, i) in recognise_with(&self.careful, canvas, &chosen, cleaned)?.into_iter().zip(again) {
+            for (line, i) in recognise_with(&self.careful, canvas, &chosen, view)?.into_iter().zip(again) {
                 let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
-                if !cleaned || confidence(&line) > confidence(&lines[i]) {
+                if view == View::Plain || confidence(&line) > confidence(&lines[i]) {
                     lines[i] = line;
                 }
             }
@@ -208,7 +293,7 @@ impl NativeEngine {
         for i in probes.into_iter().take(PROBES) {
             let quad = boxes[i].quad;
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
-            let mut read = read_with(&self.quick, canvas, &both, false)?.into_iter();
+            let mut read = read_with(&self.quick, canvas, &both, View::Plain)?.into_iter();
             let (one, other) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
             upright += certainty(&one);
             turned += certainty(&other);
@@ -249,14 +334,23 @@ impl OcrEngine for NativeEngine {
             let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
             let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas));
             let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
-            found.extend(recognise_with(&self.careful, &canvas, &quads, false)?.into_iter().flatten());
+            found.extend(recognise_with(&self.careful, &canvas, &quads, View::Plain)?.into_iter().flatten());
         }
         Ok(Some(found))
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
-        let quads: Vec<(Quad, Alphabet)> = regions.iter().map(|r| (r.rect.to_quad(), r.alphabet)).collect();
-        recognise_with(&self.careful, &reading.canvas, &quads, false)
+        let mut lines = vec![None; regions.len()];
+        for view in [View::Plain, View::Wide, View::Even] {
+            let chosen: Vec<usize> = (0..regions.len()).filter(|&i| regions[i].view == view).collect();
+            let quads: Vec<(Quad, Alphabet)> =
+                chosen.iter().map(|&i| (regions[i].rect.to_quad(), regions[i].alphabet)).collect();
+            let read = recognise_with(&self.careful, &reading.canvas, &quads, view)?;
+            for (line, i) in read.into_iter().zip(chosen) {
+                lines[i] = line;
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -309,30 +403,82 @@ pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
 }
 
-/// The card's frame in millimetres, where its outline shows, with the number of text lines seen inside it and whether
-/// it differs from its background all around.
+/// Ways to look for a card's outline, to be tried in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutlineSearch {
+    /// Among all edges, around the text.
+    Edges,
+    /// In a picture from which fine strokes are wiped out, so that a printed page is plain paper and its lines neither
+    /// give edges nor a direction.
+    Surfaces,
+    /// Among the edges near the lines of text, away from a busy background.
+    Nearby,
+}
+
+impl OutlineSearch {
+    pub(crate) const ALL: [Self; 3] = [Self::Edges, Self::Surfaces, Self::Nearby];
+}
+
+/// The card's frame in millimetres.
+pub(crate) struct FoundCard {
+    pub(crate) canvas: Canvas,
+    /// Text lines seen inside it at first; 0 where they were not looked at.
+    inside: usize,
+    /// Whether it differs from its background all around.
+    clear: bool,
+    search: OutlineSearch,
+}
+
+impl FoundCard {
+    /// Lines of text that must be on it, more or less.
+    fn lines_expected(&self) -> usize {
+        match self.search {
+            OutlineSearch::Surfaces => LEAST_LINES,
+            _ => self.inside,
+        }
+    }
+}
+
+/// The card's frame, where its outline shows.
 pub(crate) fn card_canvas(
     whole: &Canvas,
     text: &[TextBox],
     directions: &[f32],
-) -> Option<(Canvas, usize, bool)> {
+    search: OutlineSearch,
+) -> Option<FoundCard> {
     let scale = EDGE_SIDE / whole.frame.width.max(whole.frame.height);
     let picture =
         whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
-    let finder = Finder::new(&picture);
+    let finder = match search {
+        OutlineSearch::Surfaces => Finder::new(&large_text::closed(&picture, STROKE_REACH)),
+        _ => Finder::new(&picture),
+    };
+    let directions = match search {
+        // Edges in all directions: each look spans 14 degrees to either side.
+        OutlineSearch::Surfaces => vec![directions[0], directions[0] + 30.0, directions[0] - 30.0],
+        _ => directions.to_vec(),
+    };
     let found = directions.iter().enumerate().filter_map(|(i, &degrees)| {
-        let along = text.iter().filter(|b| layout::is_along(b, degrees));
+        let along = text.iter().filter(|b| match search {
+            OutlineSearch::Edges => layout::is_along(b, degrees),
+            OutlineSearch::Surfaces => false,
+            OutlineSearch::Nearby => layout::is_line_along(b, degrees),
+        });
         let along: Vec<Quad> =
             along.map(|b| Quad(b.quad.0.map(|p| Point { x: p.x * sx, y: p.y * sy }))).collect();
-        let outline = finder.outline(&along, degrees, i > 0)?;
+        let nearby = i > 0 || search == OutlineSearch::Nearby;
+        let outline = finder.outline(&along, degrees, nearby && search != OutlineSearch::Surfaces)?;
         let inside = along.iter().filter(|t| t.0.iter().all(|p| contains(&outline.quad, *p))).count();
-        Some((outline, inside))
+        // Text everywhere but inside: the portrait, or a figure of the background.
+        let believed = inside > 0 || along.len() < LEAST_LINES;
+        believed.then_some((outline, inside))
     });
     let (outline, inside) = found.max_by(|(a, _), (b, _)| a.score.total_cmp(&b.score))?;
     let corners = Quad(outline.quad.0.map(|p| Point { x: p.x / sx, y: p.y / sy }));
     let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
-    Some((whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base), inside, outline.clear))
+    let canvas = whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base);
+    Some(FoundCard { canvas, inside, clear: outline.clear, search })
 }
 
 /// Whether the first search saw the card at about the size at which the second would.
@@ -381,9 +527,9 @@ fn recognise_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
-    cleaned: bool,
+    view: View,
 ) -> Result<Vec<Option<Line>>, Error> {
-    let read = read_with(recognizer, canvas, boxes, cleaned)?;
+    let read = read_with(recognizer, canvas, boxes, view)?;
     Ok(read.into_iter().zip(boxes).map(|(glyphs, (quad, _))| line(quad, glyphs)).collect())
 }
 
@@ -392,15 +538,12 @@ fn read_with(
     recognizer: &Recognizer,
     canvas: &Canvas,
     boxes: &[(Quad, Alphabet)],
-    cleaned: bool,
+    view: View,
 ) -> Result<Vec<Vec<ReadGlyph>>, Error> {
     let mut strips = Vec::with_capacity(boxes.len());
     let mut owners = Vec::with_capacity(boxes.len());
     for (i, (quad, alphabet)) in boxes.iter().enumerate() {
-        if let Some(mut strip) = strip(canvas, quad) {
-            if cleaned {
-                strip = clean(&strip, STRIP_WINDOW);
-            }
+        if let Some(strip) = strip(canvas, quad, view) {
             strips.push((strip, *alphabet));
             owners.push(i);
         }
@@ -422,14 +565,19 @@ fn mean_confidence(glyphs: &[ReadGlyph]) -> f32 {
 }
 
 /// The pixels of a line at the recogniser's height.
-fn strip(canvas: &Canvas, quad: &Quad) -> Option<RgbImage> {
+fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
     let (width, height) = (quad.width(), quad.height());
     if height < 1e-3 || width < 1e-3 {
         return None;
     }
-    let pixels = (width / height * STRIP_HEIGHT as f32).round() as u32;
+    let stretched = if view == View::Wide { WIDE } else { 1.0 };
+    let pixels = (width / height * STRIP_HEIGHT as f32 * stretched).round() as u32;
     let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
     stretch(&mut strip);
+    if view == View::Even {
+        let enlarged = STRIP_HEIGHT as f32 / (height * canvas.resolution()).max(1.0);
+        strip = clean(&strip, STRIP_WINDOW, SMOOTHING * enlarged);
+    }
     Some(strip)
 }
 

@@ -17,6 +17,11 @@ const BATCH_PIXELS: u32 = 2560;
 /// Candidates less likely than this are dropped.
 const MIN_CANDIDATE: f32 = 0.002;
 const MAX_CANDIDATES: usize = 5;
+/// A letter seen with this probability between two others that is not read casts doubt on its neighbour: thin letters are
+/// passed over that way, `QONI'AH` becomes `QON'AH`.
+const MIN_PASSED_OVER: f32 = 0.1;
+/// Steps next to a character in which the same letter is only its blur.
+const BLUR_STEPS: usize = 2;
 
 /// A character read in a strip: its candidates and its extent in strip widths (0..=1).
 #[derive(Clone, Debug)]
@@ -35,6 +40,11 @@ pub(crate) struct Recognizer {
 impl Recognizer {
     pub(crate) fn new(network: Pool, charset: Vec<char>) -> Self {
         Self { network, charset }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared_until(self, runs_left: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Self {
+        Self { network: self.network.shared_until(runs_left), ..self }
     }
 
     /// Reads strips of `STRIP_HEIGHT` pixels' height, each with the alphabet it may hold. The answers stand in the
@@ -114,6 +124,7 @@ impl Recognizer {
         let steps = rows.len() / classes;
         let mut glyphs: Vec<(usize, usize, Vec<f32>)> = Vec::new(); // first step, last step, best probabilities
         let mut previous = 0;
+        let mut passed_over: Vec<(usize, usize, usize, f32)> = Vec::new(); // glyphs before it, step, class, probability
         for (step, row) in rows.chunks_exact(classes).enumerate() {
             let total: f32 = row.iter().zip(&allowed).filter(|(_, ok)| **ok).map(|(p, _)| p).sum();
             // Where the alphabet excludes nearly all that the network sees, there is no character of it.
@@ -132,9 +143,17 @@ impl Recognizer {
                     }
                     _ => glyphs.push((step, step, values().collect())),
                 }
+            } else if scale > 0.0 {
+                let seen =
+                    (1..classes).filter(|&c| allowed[c] && self.charset[c - 1].is_ascii_alphanumeric());
+                let likeliest = seen.max_by(|&a, &b| row[a].total_cmp(&row[b]));
+                if let Some(class) = likeliest.filter(|&class| row[class] * scale >= MIN_PASSED_OVER) {
+                    passed_over.push((glyphs.len(), step, class, row[class] * scale));
+                }
             }
             previous = best;
         }
+        let doubts = doubts(&glyphs, &passed_over);
         let width = steps as f32 * used;
         let centres: Vec<f32> = glyphs.iter().map(|(a, b, _)| (a + b + 1) as f32 / 2.0 / width).collect();
         glyphs
@@ -150,6 +169,11 @@ impl Recognizer {
                     .collect();
                 candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
                 candidates.truncate(MAX_CANDIDATES);
+                // The character stays the first choice, only less so.
+                let second = candidates.get(1).map_or(0.0, |candidate| candidate.1);
+                if let Some(chosen) = candidates.first_mut() {
+                    chosen.1 = (chosen.1 * (1.0 - doubts[i])).max(second);
+                }
                 // Neighbours meet half-way; the outer ones are as wide as their inner half.
                 let x0 = if i > 0 {
                     (centres[i - 1] + centres[i]) / 2.0
@@ -165,6 +189,26 @@ impl Recognizer {
             })
             .collect()
     }
+}
+
+/// For each glyph the probability that a letter beside it was passed over.
+fn doubts(glyphs: &[(usize, usize, Vec<f32>)], passed_over: &[(usize, usize, usize, f32)]) -> Vec<f32> {
+    let mut doubts = vec![0.0f32; glyphs.len()];
+    for &(place, step, class, probability) in passed_over {
+        let is_blur = |(from, to, values): &(usize, usize, Vec<f32>)| {
+            let best = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
+            best == Some(class) && step <= to + BLUR_STEPS && step + BLUR_STEPS >= *from
+        };
+        let before = place.checked_sub(1).and_then(|i| glyphs.get(i));
+        let neighbours = [before, glyphs.get(place)];
+        if neighbours.into_iter().flatten().any(is_blur) {
+            continue;
+        }
+        if let Some(doubt) = doubts.get_mut(place.saturating_sub(1)) {
+            *doubt = doubt.max(probability);
+        }
+    }
+    doubts
 }
 
 /// Distance from glyph `i` to its nearer neighbour.

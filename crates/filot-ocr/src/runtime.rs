@@ -1,7 +1,10 @@
-//! Where the networks run: ONNX Runtime when its library is found at run time, otherwise the `rten` that is compiled in.
+//! Where the networks run: ONNX Runtime when its library is found at run time, on a GPU if asked for, otherwise the `rten`
+//! that is compiled in.
 
+mod cuda;
 mod onnxruntime;
 mod rten;
+mod shared;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -14,15 +17,17 @@ pub(crate) struct Tensor {
     pub(crate) data: Vec<f32>,
 }
 
-/// A network with one input and one output, run on the calling thread's core.
+/// A network with one input and one output, run on the calling thread's core or on a device.
 pub(crate) trait Network: Send {
     fn run(&mut self, input: &Tensor) -> Result<Tensor, Error>;
 }
 
-/// Which of the two executes the networks.
+/// What executes the networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuntimeKind {
     OnnxRuntime,
+    /// ONNX Runtime on an NVIDIA GPU.
+    Cuda,
     Rten,
 }
 
@@ -30,6 +35,7 @@ impl RuntimeKind {
     pub fn name(self) -> &'static str {
         match self {
             RuntimeKind::OnnxRuntime => "ort",
+            RuntimeKind::Cuda => "cuda",
             RuntimeKind::Rten => "rten",
         }
     }
@@ -38,6 +44,7 @@ impl RuntimeKind {
 /// Loads networks; made once per engine.
 pub(crate) enum Runtime {
     OnnxRuntime(onnxruntime::Library),
+    Cuda(onnxruntime::Library),
     Rten,
 }
 
@@ -48,17 +55,34 @@ impl Runtime {
         onnxruntime::Library::open(library).map(Runtime::OnnxRuntime)
     }
 
+    /// ONNX Runtime with the CUDA provider that lies beside the given library file.
+    ///
+    /// # Errors
+    /// When the provider or the CUDA libraries are not there. Whether a GPU answers shows when a network is loaded.
+    pub(crate) fn cuda(library: &Path) -> Result<Self, Error> {
+        cuda::find(library)?;
+        onnxruntime::Library::open(library).map(Runtime::Cuda)
+    }
+
     pub(crate) fn kind(&self) -> RuntimeKind {
         match self {
             Runtime::OnnxRuntime(_) => RuntimeKind::OnnxRuntime,
+            Runtime::Cuda(_) => RuntimeKind::Cuda,
             Runtime::Rten => RuntimeKind::Rten,
         }
     }
 
-    /// `copies` independent instances of one model, so that as many threads can run it at a time.
-    pub(crate) fn load(&self, model: &[u8], copies: usize) -> Result<Pool, Error> {
+    /// One model for `copies` threads at a time: an instance for each, or one on the GPU that all of them share.
+    /// `shape` is a usual input; on the GPU, where the first run of a network takes seconds, it is run once.
+    pub(crate) fn load(&self, model: &[u8], copies: usize, shape: [usize; 4]) -> Result<Pool, Error> {
         let networks = match self {
             Runtime::OnnxRuntime(library) => library.load(model, copies)?,
+            Runtime::Cuda(library) => {
+                let mut network = library.load_on_gpu(model)?;
+                let blank = Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] };
+                network.run(&blank)?;
+                shared::seats(network, copies)?
+            }
             Runtime::Rten => rten::load(model, copies)?,
         };
         Ok(Pool { networks: networks.into_iter().map(Mutex::new).collect() })
@@ -86,6 +110,41 @@ impl Pool {
             }
         }
         self.networks[0].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod faults {
+    //! A device that is taken away.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{Mutex, Network, Pool, Tensor, shared};
+    use crate::engine::Error;
+
+    struct TakenAway {
+        network: Box<dyn Network>,
+        runs_left: Arc<AtomicUsize>,
+    }
+
+    impl Network for TakenAway {
+        fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+            let left = self.runs_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            left.map_err(|_| Error::Failed("the device is gone".into()))?;
+            self.network.run(input)
+        }
+    }
+
+    impl Pool {
+        /// One of these networks, shared by all threads as on a GPU, that fails when `runs_left` is used up.
+        pub(crate) fn shared_until(self, runs_left: &Arc<AtomicUsize>) -> Self {
+            let seats = self.networks.len();
+            let network = self.networks.into_iter().next().unwrap().into_inner().unwrap();
+            let network = Box::new(TakenAway { network, runs_left: Arc::clone(runs_left) });
+            let networks = shared::seats(network, seats).unwrap();
+            Self { networks: networks.into_iter().map(Mutex::new).collect() }
+        }
     }
 }
 

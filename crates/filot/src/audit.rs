@@ -5,15 +5,21 @@
 //! what shows that is a checkpoint, signed and kept elsewhere. Entries hold no personal data, so the chain outlives the
 //! documents it tells of.
 
+mod case;
 mod chain;
 mod checkpoint;
 mod command;
+mod commitment;
 mod evidence;
 mod instant;
+mod reconcile;
 mod watch;
 
+pub use case::{Case, Heard};
 pub use chain::{Broken, Chain, Content, Entry, GENESIS};
 pub use checkpoint::{Checkpoint, Unfit};
 pub use command::{Finding, checkpoint, export, public_key, verify, verify_evidence};
-pub use evidence::{Case, Evidence, Flaw, Proven};
+pub(crate) use commitment::commitment;
+pub use evidence::{Evidence, Flaw, Proven};
+pub(crate) use reconcile::correction_text;
 pub use watch::{Verified, keep_checkpoints, verify_trail};

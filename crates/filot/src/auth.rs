@@ -4,12 +4,14 @@
 //! [`SESSION_CACHE`]. Refresh tokens are random, stored only as hashes, and rotate.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -34,6 +36,11 @@ pub const SESSION_CACHE: Duration = Duration::from_secs(3);
 const SESSIONS_CACHED: usize = 50_000;
 /// How long a used refresh token may come again: an answer that was lost on the way.
 const REFRESH_GRACE: Duration = Duration::from_secs(10);
+/// Passwords that can be tried with one e-mail: so many at once, and one more each time this has passed.
+const ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+const ATTEMPT_EACH: Duration = Duration::from_secs(10);
+/// E-mails counted before those are forgotten that nobody has tried for long.
+const ACCOUNTS_COUNTED: usize = 20_000;
 /// The name of Stack Auth in the accounts.
 pub const STACK_PROVIDER: &str = "stack-auth";
 /// The purpose of the link for the first admin.
@@ -62,6 +69,9 @@ pub enum Error {
     /// The keys of the token issuer cannot be had.
     #[error("The sign-in service cannot be reached. Try again soon.")]
     Issuer,
+    /// Somebody tries passwords of this account one after the other.
+    #[error("Too many attempts with this e-mail. Wait a little and try again.")]
+    TooOften,
     /// Too many people sign in at this moment.
     #[error("Too many sign-ins at the moment. Try again in a few seconds.")]
     Busy,
@@ -98,6 +108,8 @@ pub struct Auth {
     app: App,
     tokens: Tokens,
     passwords: Passwords,
+    /// Attempts with one e-mail, by its hash, wherever they come from; the HTTP doors count those from one address.
+    attempts: DefaultKeyedRateLimiter<String>,
     stack: Option<StackAuth>,
     sessions: Mutex<HashMap<Uuid, (Caller, Instant)>>,
 }
@@ -114,7 +126,16 @@ impl Auth {
             Some(project) => Some(StackAuth::new(&config.auth.stack_api_url, project)?),
             None => None,
         };
-        Ok(Self { tokens, passwords: Passwords::new(), stack, sessions: Mutex::default(), app })
+        // The period is a constant above zero.
+        let quota = Quota::with_period(ATTEMPT_EACH).unwrap_or_else(|| Quota::per_minute(ATTEMPTS));
+        Ok(Self {
+            tokens,
+            passwords: Passwords::new(),
+            attempts: RateLimiter::keyed(quota.allow_burst(ATTEMPTS)),
+            stack,
+            sessions: Mutex::default(),
+            app,
+        })
     }
 
     /// Lets in whoever holds a good access token.
@@ -212,7 +233,7 @@ impl Auth {
     /// Signs in with e-mail and password. Takes as long for an unknown e-mail as for a wrong password.
     ///
     /// # Errors
-    /// `Credentials`, `Busy`.
+    /// `Credentials`, `TooOften`, `Busy`.
     pub async fn login(&self, email: &str, password: &str) -> Result<Grant> {
         let user = self.authenticate(email, password).await?;
         self.grant(user).await
@@ -223,6 +244,13 @@ impl Auth {
     /// # Errors
     /// As [`Auth::login`].
     pub async fn authenticate(&self, email: &str, password: &str) -> Result<User> {
+        // Also of e-mails without an account: that one has one is not to be learned here.
+        if self.attempts.check_key(&hash_token(&email.trim().to_lowercase())).is_err() {
+            return Err(Error::TooOften);
+        }
+        if self.attempts.len() > ACCOUNTS_COUNTED {
+            self.attempts.retain_recent();
+        }
         let user = self.app.store.user_by_email(email).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let fits = self.passwords.verify(password, hash).await.ok_or(Error::Busy)?;

@@ -2,6 +2,7 @@
 //!
 //! Every reader runs in a process of its own, one picture at a time, so that CPU time and memory are its alone.
 
+pub mod gpu;
 mod reader;
 mod report;
 

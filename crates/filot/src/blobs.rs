@@ -80,6 +80,8 @@ pub struct Blobs {
     /// Only S3 signs links itself.
     s3: Option<Arc<AmazonS3>>,
     folder: Option<PathBuf>,
+    /// What stands before every key in the bucket; empty or with a slash at its end.
+    prefix: String,
     keys: Keys,
     clock: Clock,
     public_url: String,
@@ -98,13 +100,16 @@ impl Blobs {
             return Self::in_folder(folder, keys, clock, public_url);
         }
         let s3 = Arc::new(s3(config).map_err(Error::Setup)?);
-        Ok(Self { store: Arc::<AmazonS3>::clone(&s3), s3: Some(s3), folder: None, keys, clock, public_url })
+        let prefix = config.storage.prefix.as_ref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
+        let store = Arc::<AmazonS3>::clone(&s3);
+        Ok(Self { store, s3: Some(s3), folder: None, prefix, keys, clock, public_url })
     }
 
     fn in_folder(folder: PathBuf, keys: Keys, clock: Clock, public_url: String) -> Result<Self, Error> {
         // An acknowledged upload survives a power cut, hence the syncing.
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(Error::Setup)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), s3: None, folder: Some(folder), keys, clock, public_url })
+        let (store, prefix) = (Arc::new(store), String::new());
+        Ok(Self { store, s3: None, folder: Some(folder), prefix, keys, clock, public_url })
     }
 
     /// `directory` or `s3`, for health and logs.
@@ -124,6 +129,11 @@ impl Blobs {
         format!("{user}/{card_type}_{id}.{extension}")
     }
 
+    /// Where the file with this key lies.
+    fn place(&self, key: &str) -> Key {
+        Key::from(format!("{}{key}", self.prefix))
+    }
+
     /// Stores a file. Once this returns, it survives whatever happens to this process.
     ///
     /// # Errors
@@ -134,7 +144,7 @@ impl Blobs {
             let media_type = AttributeValue::from(media_type.to_owned());
             options.attributes.insert(Attribute::ContentType, media_type);
         }
-        self.store.put_opts(&Key::from(key), bytes.into(), options).await?;
+        self.store.put_opts(&self.place(key), bytes.into(), options).await?;
         Ok(())
     }
 
@@ -143,7 +153,7 @@ impl Blobs {
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
-        Ok(self.store.get(&Key::from(key)).await?.bytes().await?)
+        Ok(self.store.get(&self.place(key)).await?.bytes().await?)
     }
 
     /// Erases a file. One that is not there is no error: erasing may run twice.
@@ -151,20 +161,27 @@ impl Blobs {
     /// # Errors
     /// `Unavailable`.
     pub async fn erase(&self, key: &str) -> Result<(), Error> {
-        match self.store.delete(&Key::from(key)).await.map_err(Error::from) {
+        match self.store.delete(&self.place(key)).await.map_err(Error::from) {
             Ok(()) | Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Keys of files last changed before `before`, in no order.
+    /// Keys of files last changed before `before`, in no order. What others keep in the same bucket, under a prefix of
+    /// their own, is not among them: it looks like no key of ours.
     pub fn older_than(&self, before: Timestamp) -> BoxStream<'static, Result<String, Error>> {
         let before = before.as_millisecond();
+        let prefix = self.prefix.clone();
+        let folder = (!prefix.is_empty()).then(|| Key::from(prefix.as_str()));
         self.store
-            .list(None)
-            .try_filter(move |file| std::future::ready(file.last_modified.timestamp_millis() < before))
-            .map_ok(|file| file.location.to_string())
+            .list(folder.as_ref())
             .map_err(Error::from)
+            .try_filter_map(move |file| {
+                let location = file.location.to_string();
+                let key = location.strip_prefix(&prefix).filter(|key| key.split('/').count() == 2);
+                let old = file.last_modified.timestamp_millis() < before;
+                std::future::ready(Ok(key.filter(|_| old).map(str::to_owned)))
+            })
             .boxed()
     }
 
@@ -184,7 +201,7 @@ impl Blobs {
     /// # Errors
     /// `Unavailable`.
     pub async fn ping(&self) -> Result<(), Error> {
-        match self.store.head(&Key::from("health")).await.map_err(Error::from) {
+        match self.store.head(&self.place("health")).await.map_err(Error::from) {
             Ok(_) | Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
@@ -208,7 +225,7 @@ impl Blobs {
                 ("response-cache-control", "private, no-store".to_owned()),
             ]);
             let url = s3
-                .signed_url_opts(Method::GET, &Key::from(document.blob_key.as_str()), expires_in, &options)
+                .signed_url_opts(Method::GET, &self.place(&document.blob_key), expires_in, &options)
                 .await?;
             return Ok(url.into());
         }

@@ -11,12 +11,12 @@ use jiff::civil::Date;
 use crate::bench::Contender;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
-use crate::document::DocumentId;
+use crate::document::{DocumentId, UserId};
 use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{audit, backup, bench, demo, doctor, http, pdf, probe, sample, serve};
+use crate::{accounts, audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -50,18 +50,23 @@ enum Command {
     Scan(ScanArgs),
     Sample(SampleArgs),
     Bench(BenchArgs),
+    BenchGpu(BenchGpuArgs),
     Doctor(DoctorArgs),
     /// Run the service: API, page and, by default, a worker
     Serve {
         /// No worker in this process
         #[arg(long)]
         no_worker: bool,
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Read documents that the service has queued
     Worker {
         /// Which queue
         #[arg(long, value_enum, default_value_t = LaneArg::Cpu)]
         lane: LaneArg,
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Bring the database's schema up to date
     Migrate,
@@ -75,12 +80,19 @@ enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     CreateUser(CreateUserArgs),
+    ChangeUser(ChangeUserArgs),
+    ResetSecondFactor(ResetSecondFactorArgs),
     /// Check the audit trail, sign how it stands, export a case
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
     },
     VerifyEvidence(VerifyEvidenceArgs),
+    /// Hold what FiLot promises against what it does on your disk and database
+    Selftest {
+        #[command(subcommand)]
+        command: SelftestCommand,
+    },
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
     /// Print a completion script for a shell
@@ -172,6 +184,26 @@ struct BenchArgs {
     report: Option<PathBuf>,
 }
 
+/// Measure how many cards a second an NVIDIA GPU reads, and whether it reads what the CPU reads
+#[derive(Debug, clap::Args)]
+struct BenchGpuArgs {
+    /// How many cards to draw
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    cards: u64,
+    /// Seed of the drawn cards
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// How long to read and count, for each size of photo
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Cards to read at a time [default: four to a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// File for the tables [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
 /// Check that everything FiLot needs is there, and say how to mend what is not
 #[derive(Debug, clap::Args)]
 struct DoctorArgs {
@@ -219,9 +251,86 @@ struct CreateUserArgs {
     email: String,
     #[arg(long, value_enum, default_value_t = RoleArg::User)]
     role: RoleArg,
+    /// What colleagues at the desk call them; without it they see the e-mail
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
+}
+
+/// What reads, where only its surroundings are measured.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Reading {
+    /// Do not read: believe what the pixels of a test picture say. For measurements; refused in production
+    #[arg(long, hide = true)]
+    scripted: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SelftestCommand {
+    Durability(DurabilityArgs),
+    /// The child process of `selftest durability`
+    #[command(hide = true)]
+    Child {
+        user: UserId,
+        #[arg(long)]
+        failpoint: Option<String>,
+    },
+}
+
+/// Upload documents through processes that are killed at random moments, and count what is lost, double or stuck
+///
+/// Takes place in the database, queue and file store of the settings, in a schema, under a prefix and in a folder of its
+/// own, which it removes. Exit status: 0 everything as promised, 65 not, 69 it could not be tried.
+#[derive(Debug, clap::Args)]
+struct DurabilityArgs {
+    /// How many
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    documents: u32,
+    /// Processes to kill meanwhile
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    kills: u32,
+    /// The same seed gives the same moments
+    #[arg(long, default_value_t = 20_261_123, value_name = "S")]
+    seed: u64,
+    /// File that gets a row about the run
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Change an account: its role, its password, whether it is open; ends all its sign-ins and is an entry of the audit trail
+#[derive(Debug, clap::Args)]
+struct ChangeUserArgs {
+    #[arg(long)]
+    email: String,
+    #[arg(long, value_enum)]
+    role: Option<RoleArg>,
+    /// Lock the person out; what they said and did stays
+    #[arg(long, conflicts_with = "enable")]
+    disable: bool,
+    /// Let them in again
+    #[arg(long)]
+    enable: bool,
+    /// Make another password and print it
+    #[arg(long)]
+    new_password: bool,
+    /// Why: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
+}
+
+/// Take away the one-time codes of an officer who has lost their phone; they set up new ones at the next sign-in
+///
+/// Ends all their sign-ins, puts their documents back into the queue, and is an entry of the audit trail. First make sure
+/// that it is really them who ask.
+#[derive(Debug, clap::Args)]
+struct ResetSecondFactorArgs {
+    #[arg(long)]
+    email: String,
+    /// Why, and who has made sure of it: for the audit trail, without personal data
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -278,6 +387,16 @@ enum RoleArg {
     Admin,
 }
 
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::User => Self::User,
+            RoleArg::Reviewer => Self::Reviewer,
+            RoleArg::Admin => Self::Admin,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Declared {
     Ktp,
@@ -331,6 +450,17 @@ impl Cli {
                 bench::run(&order)
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
+            Command::BenchGpu(args) => {
+                let order = bench::gpu::GpuOrder {
+                    cards: args.cards,
+                    seed: args.seed,
+                    seconds: args.seconds,
+                    threads: args.jobs.map(usize::from),
+                    report: args.report,
+                };
+                bench::gpu::run(&config, &order)
+                    .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
+            }
             Command::BenchReader { reader, folder } => {
                 let mut config = config;
                 config.reader.engine = reader.engine();
@@ -339,13 +469,14 @@ impl Cli {
                     .map_or_else(|error| complain(EXIT_UNAVAILABLE, &format!("{error:#}")), |()| 0)
             }
             Command::Doctor(args) => doctor::run(&config, args.json, args.deep),
-            Command::Serve { no_worker } => ran(serve::serve(config, !no_worker)),
-            Command::Worker { lane } => ran(serve::work(
+            Command::Serve { no_worker, reading } => ran(serve::serve(config, !no_worker, reading.scripted)),
+            Command::Worker { lane, reading } => ran(serve::work(
                 config,
                 match lane {
                     LaneArg::Cpu => Lane::Cpu,
                     LaneArg::Gpu => Lane::Gpu,
                 },
+                reading.scripted,
             )),
             Command::Migrate => ran(serve::migrate(&config).map(|steps| {
                 tell(&match steps.len() {
@@ -365,7 +496,14 @@ impl Cli {
                 }))
             }
             Command::CreateUser(args) => ran(create_user(args, config)),
+            Command::ChangeUser(args) => ran(change_user(&args, &config)),
+            Command::ResetSecondFactor(args) => {
+                ran(accounts::reset_second_factor(&config, &args.email, &args.reason).map(|ended| {
+                    tell(&format!("done; {ended} sign-ins ended, new codes are set up at the next one"));
+                }))
+            }
             Command::Audit { command } => run_audit(command, &config),
+            Command::Selftest { command } => run_selftest(command, config),
             Command::Openapi => match http::openapi().to_pretty_json() {
                 Ok(json) => ran(writeln!(io::stdout(), "{json}").map_err(Into::into)),
                 Err(error) => complain(EXIT_OUTPUT, &error),
@@ -403,6 +541,22 @@ fn run_scan(args: ScanArgs, mut config: Config, clock: Clock) -> u8 {
     scan::run(&reader, &order).unwrap_or_else(|error| complain(EXIT_OUTPUT, &format!("{error:#}")))
 }
 
+fn run_selftest(command: SelftestCommand, config: Config) -> u8 {
+    match command {
+        SelftestCommand::Durability(DurabilityArgs { documents, kills, seed, report }) => {
+            let order = selftest::Order { documents, kills, seed, report };
+            match selftest::durability(&config, &order) {
+                Ok(true) => 0,
+                Ok(false) => EXIT_UNREADABLE,
+                Err(error) => complain(EXIT_UNAVAILABLE, &format!("{error:#}")),
+            }
+        }
+        SelftestCommand::Child { user, failpoint } => {
+            ran(selftest::child::run(config, user, failpoint.as_deref()))
+        }
+    }
+}
+
 fn health(config: &Config, ready: bool) -> u8 {
     let server = &config.service.server;
     let path = if ready { "/ready" } else { "/health" };
@@ -425,14 +579,23 @@ fn create_user(args: CreateUserArgs, config: Config) -> anyhow::Result<()> {
     } else {
         None
     };
-    let role = match args.role {
-        RoleArg::User => Role::User,
-        RoleArg::Reviewer => Role::Reviewer,
-        RoleArg::Admin => Role::Admin,
-    };
-    if let Some(made) = serve::create_user(config, &args.email, role, password)? {
+    if let Some(made) = accounts::create(config, &args.email, args.role.into(), args.name, password)? {
         writeln!(io::stdout(), "{made}")?;
     }
+    Ok(())
+}
+
+fn change_user(args: &ChangeUserArgs, config: &Config) -> anyhow::Result<()> {
+    let order = accounts::Order {
+        role: args.role.map(Role::from),
+        disabled: (args.disable || args.enable).then_some(args.disable),
+        new_password: args.new_password,
+    };
+    let done = accounts::change(config, &args.email, &order, &args.reason)?;
+    if let Some(password) = done.password {
+        writeln!(io::stdout(), "{password}")?;
+    }
+    tell(&format!("done; {} sign-ins at the console ended", done.ended));
     Ok(())
 }
 

@@ -66,6 +66,8 @@ pub enum Runtime {
     Auto,
     /// ONNX Runtime
     Ort,
+    /// ONNX Runtime on an NVIDIA GPU; without one as `auto`, unless `gpu.autofallback` forbids it
+    Cuda,
     /// Built in
     Rten,
 }
@@ -207,6 +209,18 @@ impl Config {
             service,
             no_color: environment.iter().any(|(key, value)| key == "NO_COLOR" && !value.is_empty()),
         })
+    }
+
+    /// Makes these the settings of a worker on the GPU lane: what `[gpu]` says takes the place of `[worker]`, and the
+    /// networks run on the GPU unless something else was asked for.
+    pub fn turn_to_gpu(&mut self) {
+        let Service { worker, gpu, .. } = &mut self.service;
+        worker.concurrency = gpu.concurrency;
+        worker.max_attempts = gpu.max_retries;
+        worker.reaper_interval_ms = gpu.reaper_interval_ms;
+        if self.reader.runtime == Runtime::Auto {
+            self.reader.runtime = Runtime::Cuda;
+        }
     }
 }
 

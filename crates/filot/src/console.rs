@@ -15,6 +15,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::app::App;
@@ -24,11 +26,13 @@ use crate::desk;
 use crate::document::UserId;
 use crate::http::error::AsIs;
 
+mod actions;
 mod assets;
 mod dashboard;
 mod failure;
 mod form;
 mod language;
+mod live;
 mod page;
 mod picture;
 mod queue;
@@ -43,14 +47,14 @@ mod words;
 use failure::Failure;
 use language::Language;
 
-/// Nothing but what this server sends; pictures also as data for nothing, as there are none.
+/// Nothing but what this server sends, and nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// Longest body of a form, in bytes.
 const FORM_LIMIT: usize = 16 * 1024;
-/// Sign-ins with one e-mail, and codes of one officer: so many at once, and one more each time this has passed.
-const PASSWORDS: (NonZeroU32, Duration) = (NonZeroU32::MIN.saturating_add(9), Duration::from_secs(10));
-const CODES: (NonZeroU32, Duration) = (NonZeroU32::MIN.saturating_add(4), Duration::from_secs(30));
+/// Codes of one officer: so many at once, and one more each time this has passed.
+const CODES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+const CODE_EACH: Duration = Duration::from_secs(30);
 
 /// What the pages work with. A clone is the same.
 #[derive(Clone)]
@@ -61,9 +65,11 @@ pub struct Parts {
     pub app: App,
     auth: Arc<Auth>,
     assets: assets::Assets,
-    passwords: DefaultKeyedRateLimiter<String>,
     codes: DefaultKeyedRateLimiter<UserId>,
     history: dashboard::History,
+    listeners: Arc<Semaphore>,
+    /// Open streams end when this is cancelled.
+    stop: CancellationToken,
 }
 
 impl Deref for Console {
@@ -75,15 +81,16 @@ impl Deref for Console {
 }
 
 impl Console {
-    /// The desk of `app`.
-    pub fn new(app: App, auth: Arc<Auth>) -> Self {
+    /// The desk of `app`. Streams end when `stop` is cancelled.
+    pub fn new(app: App, auth: Arc<Auth>, stop: CancellationToken) -> Self {
         Self(Arc::new(Parts {
             app,
             auth,
             assets: assets::Assets::new(),
-            passwords: limiter(PASSWORDS),
-            codes: limiter(CODES),
+            codes: codes_limiter(),
             history: dashboard::History::default(),
+            listeners: Arc::new(Semaphore::new(live::LISTENERS)),
+            stop,
         }))
     }
 
@@ -98,14 +105,17 @@ impl Console {
             .route("/console/language", post(language::choose))
             .route("/console/help", get(page::help))
             .route("/console/dashboard", get(dashboard::show))
-            .route("/console/next", post(review::next))
-            .route("/console/undo/{id}", post(review::undo))
+            .route("/console/live", get(live::queue))
+            .route("/console/alive", post(live::alive))
+            .route("/console/reviews/{id}/live", get(live::review))
+            .route("/console/next", post(actions::next))
+            .route("/console/undo/{id}", post(actions::undo))
             .route("/console/reviews/{id}", get(review::show))
-            .route("/console/reviews/{id}/claim", post(review::claim))
-            .route("/console/reviews/{id}/heartbeat", post(review::heartbeat))
-            .route("/console/reviews/{id}/release", post(review::release))
-            .route("/console/reviews/{id}/fields/{field}", post(review::correct))
-            .route("/console/reviews/{id}/decision", post(review::decide))
+            .route("/console/reviews/{id}/claim", post(actions::claim))
+            .route("/console/reviews/{id}/heartbeat", post(actions::heartbeat))
+            .route("/console/reviews/{id}/release", post(actions::release))
+            .route("/console/reviews/{id}/fields/{field}", post(actions::correct))
+            .route("/console/reviews/{id}/decision", post(actions::decide))
             .route("/console/reviews/{id}/original.jpg", get(picture::original))
             .route("/console/reviews/{id}/straightened.jpg", get(picture::straightened))
             .layer(middleware::from_fn_with_state(self.clone(), dress))
@@ -133,12 +143,10 @@ impl Console {
     }
 }
 
-fn limiter<K: std::hash::Hash + Eq + Clone>(
-    (burst, each): (NonZeroU32, Duration),
-) -> DefaultKeyedRateLimiter<K> {
+fn codes_limiter() -> DefaultKeyedRateLimiter<UserId> {
     // The period is a constant above zero.
-    let quota = Quota::with_period(each).unwrap_or_else(|| Quota::per_minute(burst)).allow_burst(burst);
-    RateLimiter::keyed(quota)
+    let quota = Quota::with_period(CODE_EACH).unwrap_or_else(|| Quota::per_minute(CODES));
+    RateLimiter::keyed(quota.allow_burst(CODES))
 }
 
 /// Gives failures their page and every answer its headers.

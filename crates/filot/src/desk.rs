@@ -180,7 +180,9 @@ pub async fn decide(
         undo: Duration::from_secs(desk.undo_s),
         second_look,
     };
-    Ok(app.store.note_ruling(id, officer, new).await?)
+    let noted = app.store.note_ruling(id, officer, new).await?;
+    announce(app, id).await;
+    Ok(noted)
 }
 
 /// Takes the next free review of the queue for the officer; `skip` is the one they leave.
@@ -200,10 +202,20 @@ pub async fn take_next(
             continue;
         }
         if let Claim::Held(review) = app.store.claim_review(waiting.id, officer, lease).await? {
+            announce(app, review.id).await;
             return Ok(Some(review.id));
         }
     }
     Ok(None)
+}
+
+/// Tells open pages that a review is another one. That it fails costs them a few seconds.
+pub async fn announce(app: &App, id: ReviewId) {
+    if let Ok(review) = app.store.review(id).await
+        && let Ok(document) = app.store.document(review.document_id).await
+    {
+        app.changes.announce(&document).await;
+    }
 }
 
 /// Carries out the rulings whose time has come. Any process may, at any time: each happens once.
@@ -223,8 +235,12 @@ pub async fn settle(app: &App) -> Result<usize> {
                 if let Ok(document) = app.store.document(id).await {
                     app.changes.announce(&document).await;
                 }
+                app.workflow.review_decided(ruling.review_id, ruling.ruling);
             }
-            Ok(CarriedOut::Next(stage)) => info!(review = %ruling.review_id, %stage, "somebody else's turn"),
+            Ok(CarriedOut::Next(stage)) => {
+                info!(review = %ruling.review_id, %stage, "somebody else's turn");
+                announce(app, ruling.review_id).await;
+            }
             Ok(CarriedOut::Nothing) => {}
             // One that cannot be carried out must not keep the others waiting.
             Err(error) => warn!(review = %ruling.review_id, %error, "a ruling is not carried out yet"),
@@ -280,6 +296,7 @@ pub async fn name_of(app: &App, actor: &str) -> Result<String> {
     let officer = actor.strip_prefix("officer:").and_then(|id| id.parse::<UserId>().ok());
     match officer {
         Some(id) => Ok(app.store.display_name(id).await?),
+        None if actor == "service:buli2" => Ok("BULI2".to_owned()),
         None => Ok(actor.strip_prefix("service:").unwrap_or(actor).to_owned()),
     }
 }

@@ -100,7 +100,7 @@ impl Api {
         let timeout = Duration::from_secs(self.app.config.service.server.request_timeout_s);
         api.merge(page::routes())
             .merge(openapi::routes_of(json))
-            .merge(Console::new(self.app.clone(), Arc::clone(&self.auth)).router())
+            .merge(Console::new(self.app.clone(), Arc::clone(&self.auth), self.stop.clone()).router())
             .fallback(error::no_such_route)
             .method_not_allowed_fallback(error::no_such_method)
             .layer(middleware::from_fn_with_state(self.clone(), client::limit))
@@ -140,6 +140,7 @@ fn routes(max_upload: usize) -> OpenApiRouter<Api> {
         .routes(routes!(internal::queue))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
+        .routes(routes!(health::temporal))
         .routes(routes!(metrics::metrics))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
     let upload = OpenApiRouter::new().routes(routes!(upload::upload)).layer(upload);

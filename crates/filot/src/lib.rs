@@ -1,6 +1,7 @@
 //! FiLot: reads a photo of an Indonesian identity card (KTP) or tax card (NPWP), says what stands on it, how sure it is,
 //! whether the card is consistent, and what to do.
 
+pub mod accounts;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -19,6 +20,7 @@ pub mod doctor;
 pub mod document;
 pub mod events;
 pub mod failpoint;
+mod heap;
 pub mod http;
 pub mod intake;
 pub mod keys;
@@ -32,7 +34,9 @@ pub mod reader;
 pub mod retake;
 pub mod sample;
 pub mod scan;
+pub mod selftest;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
 pub mod worker;
+pub mod workflow;

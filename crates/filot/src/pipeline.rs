@@ -19,6 +19,12 @@ use crate::queue::{Lease, Then};
 use crate::reader::FileError;
 use crate::store::{self, Begun, Outcome};
 
+/// How long the end of a reading is kept for a database that is away.
+const OUTAGE: Duration = Duration::from_secs(300);
+/// Between two tries to write it: first, and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// When a worker has to stop, in two steps.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
@@ -78,7 +84,7 @@ pub async fn process(app: &App, lease: &Lease, stop: &Stop) -> Ended {
             crate::failpoint::hit("pipeline.after_begin");
             match file {
                 Ok(bytes) => read(app, lease, *begun, bytes, turn, stop).await,
-                Err(code) => fail(app, lease, code, Ended::Done).await,
+                Err(code) => fail(app, lease, stop, code, Ended::Done).await,
             }
         }
         Ok(Begun::GivenUp(document)) => {
@@ -127,21 +133,21 @@ async fn read(
     });
     let reading = tokio::select! {
         reading = tokio::time::timeout(limit, reading) => reading,
-        () = stop.now.cancelled() => return give_back(app, lease).await,
+        () = stop.now.cancelled() => return give_back(app, lease, stop).await,
     };
     crate::failpoint::hit("pipeline.after_read");
     let took = start.elapsed();
     match reading {
-        Ok(Ok(Some(Ok(reading)))) => record(app, lease, reading, took).await,
-        Ok(Ok(Some(Err(error)))) => failed(app, lease, &document, &error).await,
-        Ok(Ok(None)) => fail(app, lease, "file_damaged", Ended::Done).await,
+        Ok(Ok(Some(Ok(reading)))) => record(app, lease, stop, reading, took).await,
+        Ok(Ok(Some(Err(error)))) => failed(app, lease, stop, &document, &error).await,
+        Ok(Ok(None)) => fail(app, lease, stop, "file_damaged", Ended::Done).await,
         // The reader panicked; the message may hold anything and stays out of the log.
-        Ok(Err(_)) => try_again(app, lease, &document, "reader_failed").await,
-        Err(_) => try_again(app, lease, &document, "reader_timeout").await,
+        Ok(Err(_)) => try_again(app, lease, stop, &document, "reader_failed").await,
+        Err(_) => try_again(app, lease, stop, &document, "reader_timeout").await,
     }
 }
 
-async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) -> Ended {
+async fn record(app: &App, lease: &Lease, stop: &Stop, reading: CardReading, took: Duration) -> Ended {
     let outcome = Outcome {
         decision: reading.decision,
         score: reading.score,
@@ -150,7 +156,8 @@ async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) 
         engine: app.reader.name().to_owned(),
         reading_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
     };
-    match app.store.record_outcome(lease.id, lease.token, outcome).await {
+    let write = || app.store.record_outcome(lease.id, lease.token, outcome.clone());
+    match persistently(lease, stop, write).await {
         Ok(document) => {
             crate::failpoint::hit("pipeline.after_record");
             let lane = lease.lane.as_str();
@@ -167,13 +174,13 @@ async fn record(app: &App, lease: &Lease, reading: CardReading, took: Duration) 
 }
 
 /// The reader reports a failure.
-async fn failed(app: &App, lease: &Lease, document: &Document, error: &FileError) -> Ended {
+async fn failed(app: &App, lease: &Lease, stop: &Stop, document: &Document, error: &FileError) -> Ended {
     match blame(error) {
-        Blame::File => fail(app, lease, error.code(), Ended::Done).await,
-        Blame::Reader => try_again(app, lease, document, error.code()).await,
+        Blame::File => fail(app, lease, stop, error.code(), Ended::Done).await,
+        Blame::Reader => try_again(app, lease, stop, document, error.code()).await,
         Blame::Installation => {
             error!(document = %lease.id, code = error.code(), "the reader cannot work; see `filot doctor`");
-            match give_back(app, lease).await {
+            match give_back(app, lease, stop).await {
                 Ended::GivenBack => Ended::Again { reason: "reader_unavailable" },
                 other => other,
             }
@@ -182,20 +189,45 @@ async fn failed(app: &App, lease: &Lease, document: &Document, error: &FileError
 }
 
 /// Another try, or the end if there were enough.
-async fn try_again(app: &App, lease: &Lease, document: &Document, code: &'static str) -> Ended {
+async fn try_again(app: &App, lease: &Lease, stop: &Stop, document: &Document, code: &'static str) -> Ended {
     if document.attempts >= app.config.service.worker.max_attempts {
-        return fail(app, lease, code, Ended::Dead(code)).await;
+        return fail(app, lease, stop, code, Ended::Dead(code)).await;
     }
     warn!(document = %lease.id, code, attempt = document.attempts, "reading failed, trying again");
-    match app.store.retry(lease.id, lease.token).await {
+    match persistently(lease, stop, || app.store.retry(lease.id, lease.token)).await {
         Ok(()) => Ended::Again { reason: code },
         Err(error) => not_recorded(lease, &error),
     }
 }
 
+/// Writes how a reading ended, again and again while the database is away: the document was begun, and an outage must
+/// not count against it as a reader that died would. After [`OUTAGE`], or when the process has to end, it is left to the
+/// lease.
+async fn persistently<T, F: Future<Output = store::Result<T>>>(
+    lease: &Lease,
+    stop: &Stop,
+    write: impl Fn() -> F,
+) -> store::Result<T> {
+    let (since, mut wait) = (Instant::now(), FIRST_WAIT);
+    loop {
+        match write().await {
+            Err(store::Error::Unavailable(error)) if since.elapsed() < OUTAGE => {
+                warn!(document = %lease.id, %error, "how the reading ended cannot be written; trying again");
+                let interrupted = stop.now.run_until_cancelled(tokio::time::sleep(wait)).await.is_none();
+                if interrupted {
+                    return Err(store::Error::Unavailable(error));
+                }
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            ended => return ended,
+        }
+    }
+}
+
 /// Records that the document cannot be read.
-async fn fail(app: &App, lease: &Lease, code: &'static str, ended: Ended) -> Ended {
-    match app.store.record_failure(lease.id, lease.token, code).await {
+async fn fail(app: &App, lease: &Lease, stop: &Stop, code: &'static str, ended: Ended) -> Ended {
+    let write = || app.store.record_failure(lease.id, lease.token, code);
+    match persistently(lease, stop, write).await {
         Ok(document) => {
             metrics::counter!("filot_readings_failed_total", "lane" => lease.lane.as_str()).increment(1);
             finished(app, &document).await;
@@ -206,8 +238,8 @@ async fn fail(app: &App, lease: &Lease, code: &'static str, ended: Ended) -> End
 }
 
 /// Gives a begun document back, uncounted.
-async fn give_back(app: &App, lease: &Lease) -> Ended {
-    match app.store.release(lease.id, lease.token).await {
+async fn give_back(app: &App, lease: &Lease, stop: &Stop) -> Ended {
+    match persistently(lease, stop, || app.store.release(lease.id, lease.token)).await {
         Ok(()) => Ended::GivenBack,
         Err(error) => not_recorded(lease, &error),
     }

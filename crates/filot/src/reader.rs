@@ -8,6 +8,7 @@ use filot_cards::assess::{self, Assessment, read_card};
 use filot_cards::decide::Policy;
 use filot_cards::kind::DeclaredType;
 use filot_ocr::engine::{self, OcrEngine, Timing};
+use filot_ocr::fallback::FallbackEngine;
 use filot_ocr::image::{Format, ImageError, Limits, Photo};
 use filot_ocr::models::Models;
 use filot_ocr::native::NativeEngine;
@@ -37,9 +38,12 @@ pub enum ReaderError {
     #[error(transparent)]
     Engine(#[from] engine::Error),
     #[error(
-        "the ONNX Runtime library is asked for (reader.runtime = \"ort\") but not there; `make models` fetches it"
+        "the ONNX Runtime library is asked for (reader.runtime = \"ort\" or \"cuda\") but not there; `make models` \
+         fetches the one for the CPU, `scripts/gpu-runtime.sh FOLDER` the one for the GPU (reader.library)"
     )]
     NoLibrary,
+    #[error("no GPU to read with, and gpu.autofallback (OCR_GPU_AUTOFALLBACK) forbids the CPU: {0}")]
+    NoGpu(String),
 }
 
 /// Why one file has no assessment.
@@ -88,7 +92,7 @@ impl Reader {
     pub fn load(config: &Config, threads: usize) -> Result<Self, ReaderError> {
         let mut notes = Vec::new();
         let engine: Arc<dyn OcrEngine> = match config.reader.engine {
-            Engine::Native => Arc::new(native(config, threads, &mut notes)?),
+            Engine::Native => native(config, threads, &mut notes)?,
             Engine::Tesseract => {
                 let settings = &config.reader;
                 Arc::new(TesseractEngine::find(&settings.tesseract, settings.tesseract_time_limit())?)
@@ -97,7 +101,8 @@ impl Reader {
         Ok(Self::with_engine(config, engine, notes))
     }
 
-    fn with_engine(config: &Config, engine: Arc<dyn OcrEngine>, notes: Vec<String>) -> Self {
+    /// A reader with limits and policy of the settings and a given engine.
+    pub fn with_engine(config: &Config, engine: Arc<dyn OcrEngine>, notes: Vec<String>) -> Self {
         let pdf = Self::pdf_renderer(config);
         Self { engine, pdf, limits: config.limits.clone(), policy: config.policy, notes }
     }
@@ -151,23 +156,74 @@ impl Reader {
 }
 
 /// Loads the networks on the runtime that the settings ask for.
-fn native(config: &Config, threads: usize, notes: &mut Vec<String>) -> Result<NativeEngine, ReaderError> {
+fn native(
+    config: &Config,
+    threads: usize,
+    notes: &mut Vec<String>,
+) -> Result<Arc<dyn OcrEngine>, ReaderError> {
     let folder = ModelFolder::find(&config.reader)?;
     folder.verify()?;
     let models = Models::from_dir(&folder.path)?;
-    let load = |library: Option<&Path>| NativeEngine::load(&models, library, threads);
     let library = folder.library(&config.reader);
-    match (config.reader.runtime, library) {
+    if config.reader.runtime != Runtime::Cuda {
+        return Ok(Arc::new(on_cpu(config.reader.runtime, &models, library.as_deref(), threads, notes)?));
+    }
+    let fallback = config.service.gpu.autofallback;
+    let gpu = match on_gpu(config, &models, library.as_deref(), threads) {
+        Ok(gpu) => gpu,
+        Err(error) if fallback => {
+            metrics::counter!("filot_gpu_fallback_total", "reason" => "no_gpu").increment(1);
+            notes.push(format!("reading on the CPU, not on a GPU: {error}"));
+            return Ok(Arc::new(on_cpu(Runtime::Auto, &models, library.as_deref(), threads, notes)?));
+        }
+        Err(ReaderError::Engine(error)) => return Err(ReaderError::NoGpu(error.to_string())),
+        Err(error) => return Err(error),
+    };
+    if !fallback {
+        return Ok(Arc::new(gpu));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpu = on_cpu(Runtime::Auto, &models, library.as_deref(), threads.min(cores), notes)?;
+    Ok(Arc::new(FallbackEngine::new(Arc::new(gpu), Arc::new(cpu), |error| {
+        metrics::counter!("filot_gpu_fallback_total", "reason" => "gpu_failed").increment(1);
+        tracing::warn!(%error, "the GPU failed: reading on the CPU");
+    })))
+}
+
+fn on_gpu(
+    config: &Config,
+    models: &Models,
+    library: Option<&Path>,
+    threads: usize,
+) -> Result<NativeEngine, ReaderError> {
+    // What the container runtime understands as "no GPU for this one".
+    let devices = &config.service.gpu.visible_devices;
+    if matches!(devices.as_str(), "none" | "void") {
+        let reason = format!("NVIDIA_VISIBLE_DEVICES is {devices}");
+        return Err(engine::Error::Unavailable(reason).into());
+    }
+    Ok(NativeEngine::load_on_gpu(models, library.ok_or(ReaderError::NoLibrary)?, threads)?)
+}
+
+fn on_cpu(
+    runtime: Runtime,
+    models: &Models,
+    library: Option<&Path>,
+    threads: usize,
+    notes: &mut Vec<String>,
+) -> Result<NativeEngine, ReaderError> {
+    let load = |library: Option<&Path>| NativeEngine::load(models, library, threads);
+    match (runtime, library) {
         (Runtime::Rten, _) => Ok(load(None)?),
-        (Runtime::Ort, None) => Err(ReaderError::NoLibrary),
-        (Runtime::Ort, Some(library)) => Ok(load(Some(&library))?),
+        (Runtime::Ort | Runtime::Cuda, None) => Err(ReaderError::NoLibrary),
+        (Runtime::Ort | Runtime::Cuda, Some(library)) => Ok(load(Some(library))?),
         (Runtime::Auto, None) => {
             notes.push(
                 "no ONNX Runtime library: reading with the slower built-in runtime (`filot doctor`)".into(),
             );
             Ok(load(None)?)
         }
-        (Runtime::Auto, Some(library)) => load(Some(&library)).or_else(|error| {
+        (Runtime::Auto, Some(library)) => load(Some(library)).or_else(|error| {
             notes.push(format!("{error}: reading with the slower built-in runtime (`filot doctor`)"));
             Ok(load(None)?)
         }),

@@ -17,12 +17,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::service::Environment;
 use crate::http::Api;
-use crate::keys;
 use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
 use crate::telemetry::gauges;
-use crate::worker::{Worker, run_upkeep};
+use crate::worker::run_upkeep;
+use crate::workflow::read_documents;
 use crate::{sample, telemetry};
 
 /// The account that is made where nothing is at stake: embedded, in development.
@@ -31,11 +31,11 @@ const TEST_EMAIL: &str = "test@example.com";
 const SAMPLE_SEED: u64 = 7;
 
 /// Runs the API, and a worker in the same process if `worker` and the configuration say so, until the process is told
-/// to stop.
+/// to stop. With `scripted` nothing is read: see [`crate::selftest::cards`].
 ///
 /// # Errors
 /// When a part is missing or the address cannot be listened on.
-pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
+pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
     let emf = cloudwatch(&config);
     let metrics = telemetry::start_metrics(emf.as_ref())?;
@@ -43,14 +43,14 @@ pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     in_runtime(grace, async move |stop: CancellationToken| {
         let worker = worker && config.service.worker.embedded;
         let address = format!("{}:{}", config.service.server.host, config.service.server.port);
-        let app = App::build(config).await?;
+        let app = build(config, scripted).await?;
         let listener =
             TcpListener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))?;
         let api = Api::new(app.clone(), Some(metrics.clone()), stop.clone())?;
         let mut tasks = JoinSet::new();
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
         if worker {
-            tasks.spawn(Worker::new(app.clone(), Lane::Cpu).run(stop.clone()));
+            tasks.spawn(read_documents(app.clone(), Lane::Cpu, stop.clone()));
         }
         if let Some(emf) = emf {
             tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
@@ -69,38 +69,56 @@ pub fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
             }
         });
         info!(%address, worker, reader = app.reader.name(), "ready");
-        let welcome = welcome(&app, &api.auth).await?;
-        // Nobody may be reading, which is no reason to stop.
-        let _ = io::stdout().write_all(welcome.as_bytes());
-        let _ = io::stdout().flush();
+        // Requests are answered by now. That there is nothing to greet with, or nobody to read it, is no reason to stop.
+        match welcome(&app, &api.auth).await {
+            Ok(welcome) => {
+                let _ = io::stdout().write_all(welcome.as_bytes());
+                let _ = io::stdout().flush();
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "no links were made; a restart makes them"),
+        }
         stop.cancelled().await;
         finish(tasks, grace).await;
         Ok(())
     })
 }
 
-/// Reads documents of a lane until the process is told to stop.
+/// Reads documents of a lane until the process is told to stop. With `scripted` nothing is read.
 ///
 /// # Errors
 /// When a part is missing.
-pub fn work(config: Config, lane: Lane) -> anyhow::Result<()> {
+pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()> {
     telemetry::start_logs(&config.service.log)?;
+    if lane == Lane::Gpu {
+        config.turn_to_gpu();
+    }
     let emf = cloudwatch(&config);
     telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
     in_runtime(grace, async move |stop: CancellationToken| {
-        let app = App::build(config).await?;
+        let app = build(config, scripted).await?;
         let mut tasks = JoinSet::new();
         if let Some(emf) = emf {
             tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
         }
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
-        tasks.spawn(Worker::new(app.clone(), lane).run(stop.clone()));
+        tasks.spawn(read_documents(app.clone(), lane, stop.clone()));
         info!(%lane, reader = app.reader.name(), "ready");
         stop.cancelled().await;
         finish(tasks, grace).await;
         Ok(())
     })
+}
+
+async fn build(config: Config, scripted: bool) -> anyhow::Result<App> {
+    if !scripted {
+        return Ok(App::build(config).await?);
+    }
+    if config.service.server.environment == Environment::Production {
+        return Err(anyhow!("--scripted believes whatever a picture says, and has no place in production"));
+    }
+    warn!("nothing is read: test pictures say themselves how they end");
+    Ok(App::with_reader(config, crate::selftest::cards::scripted(), Clock::default()).await?)
 }
 
 /// What CloudWatch is told, if it is told anything.
@@ -144,35 +162,6 @@ pub fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     })
 }
 
-/// Makes a local account, or changes role and password of the one with this e-mail. Without a password one is made and
-/// returned.
-///
-/// # Errors
-/// When the e-mail or password cannot be used, or the database cannot be reached.
-pub fn create_user(
-    config: Config,
-    email: &str,
-    role: Role,
-    password: Option<String>,
-) -> anyhow::Result<Option<String>> {
-    runtime()?.block_on(async {
-        let app = App::with_reader(config, no_reader(), Clock::default()).await?;
-        let auth = Auth::new(app.clone())?;
-        let (password, made) = match password {
-            Some(password) => (password, None),
-            None => {
-                let made = keys::random_token(15)?;
-                (made.clone(), Some(made))
-            }
-        };
-        if app.store.user_by_email(email).await?.is_some() {
-            return Err(anyhow!("there is an account with this e-mail already"));
-        }
-        auth.create(email, &password, None, role).await?;
-        Ok(made)
-    })
-}
-
 /// For commands that read no card.
 pub(crate) fn no_reader() -> crate::card_reader::CardReader {
     crate::card_reader::CardReader::new("none", |_, _, _| {
@@ -190,10 +179,11 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Runs `work` with a token that is cancelled when the process is told to stop.
-fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
+pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     grace: Duration,
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
+    crate::heap::give_back_large_buffers();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();

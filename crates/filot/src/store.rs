@@ -21,6 +21,7 @@ use crate::config::{Service, exposed};
 use crate::document::Illegal;
 
 mod accounts;
+mod agreement;
 mod audit;
 mod callbacks;
 mod console_sessions;
@@ -40,17 +41,19 @@ mod retakes;
 mod reviews;
 mod rows;
 mod rulings;
+mod schema;
 mod second_factors;
 mod sessions;
 mod snapshot;
 mod statistics;
 
-pub use accounts::{NewUser, Profile, ProfileChange, Role, User};
+pub use accounts::{AccountChange, NewUser, Profile, ProfileChange, Role, User};
+pub use agreement::Agreement;
 pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
 pub use console_sessions::ConsoleSession;
 pub use corrections::{Correction, NewCorrection};
-pub use desk::{Claim, DeskFilter, Officer, Possession, Waiting};
+pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
 pub use documents::{NewDocument, Usage};
 pub use events::{Event, EventKind};
 pub use idempotency::{Idempotency, IdempotencyKey};
@@ -60,10 +63,13 @@ pub use outbox::{Backlog, Effect, EffectKind};
 pub use reading::{Begun, Outcome};
 pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
-pub use rulings::{Agreement, CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
+pub use rulings::{CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
 pub use second_factors::SecondFactor;
 pub use sessions::{OneTime, Rotation, Session};
 pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
+
+/// A connection that nobody used for so long is asked whether it still lives before it is used again.
+const UNUSED: Duration = Duration::from_secs(1);
 
 /// Why something did not become a fact.
 #[derive(Debug, thiserror::Error)]
@@ -177,12 +183,15 @@ impl Store {
             .connect_timeout(Duration::from_secs(5))
             .acquire_timeout(Duration::from_secs(5))
             .idle_timeout(Duration::from_secs(300))
+            // Under load a connection was in use a moment ago, and asking it each time costs as much as the query.
+            .test_before_acquire_if_idle_for(UNUSED)
             .statement_timeout(Duration::from_secs(20))
             .sqlx_logging(false);
         Ok(Self { db: Database::connect(options).await?, clock, route: ReviewRoute::Desk, writer: None })
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
+        use sea_orm::sqlx::Connection;
         use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
         let mut options = ConnectOptions::new(url);
         options
@@ -190,6 +199,13 @@ impl Store {
             .min_connections(1)
             .acquire_timeout(Duration::from_secs(5))
             .idle_timeout(Duration::from_secs(300))
+            .test_before_acquire_if_idle_for(UNUSED)
+            // SQLite gives a transaction up by itself when the disk fails in the middle of it. The connection then
+            // believes for ever that it is in one, and refuses to begin another; a new one takes its place.
+            .map_sqlx_sqlite_before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(usable)))
+            })
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(|options| {
                 options
@@ -211,12 +227,27 @@ impl Store {
     /// # Errors
     /// When a step fails; the schema is then unchanged.
     pub async fn migrate(&self) -> Result<()> {
+        self.migrate_up_to(usize::MAX).await
+    }
+
+    /// The same for the first `steps` steps only: the schema of an earlier release.
+    ///
+    /// # Errors
+    /// When a step fails; the schema is then unchanged.
+    pub async fn migrate_up_to(&self, steps: usize) -> Result<()> {
         let tx = self.begin().await?;
         if self.backend() == DbBackend::Postgres {
-            // The number names the lock, nothing more.
+            // The number names the lock, nothing more. With SQLite the transaction itself is one.
             tx.execute_unprepared("SELECT pg_advisory_xact_lock(4608501)").await?;
         }
-        migration::Migrator::up(&tx.tx, None).await?;
+        crate::failpoint::hit("store.migrate.after_lock");
+        let all = migration::Migrator::migrations().len();
+        let made = all - migration::Migrator::get_pending_migrations(&tx.tx).await?.len();
+        for _ in made..steps.min(all) {
+            migration::Migrator::up(&tx.tx, Some(1)).await?;
+            crate::failpoint::hit("store.migrate.after_step");
+        }
+        crate::failpoint::hit("store.migrate.before_commit");
         tx.commit().await
     }
 
@@ -225,7 +256,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn pending_migrations(&self) -> Result<Vec<String>> {
-        let pending = migration::Migrator::get_pending_migrations(&self.db).await?;
+        let pending = migration::Migrator::get_pending_migrations_read_only(&self.db).await?;
         Ok(pending.iter().map(|step| step.name().to_owned()).collect())
     }
 

@@ -44,7 +44,10 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
     let filter = format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn", log.level);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(|| Redacting(io::stderr()));
+        .with_writer(|| Redacting(io::stderr()))
+        // It would complain to standard error of what it could not write there, and that ends the process: a log on a
+        // full disk is no reason to stop.
+        .log_internal_errors(false);
     let started = if json {
         subscriber
             .json()
@@ -56,7 +59,17 @@ pub fn start_logs(log: &Log) -> Result<(), Error> {
     } else {
         subscriber.with_ansi(io::stderr().is_terminal()).finish().try_init()
     };
-    started.map_err(|error| Error::Logs(Box::new(error)))
+    started.map_err(|error| Error::Logs(Box::new(error)))?;
+    keep_panics_quiet();
+    Ok(())
+}
+
+/// A panic is logged by its place alone: its message may hold what was just being read.
+fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic; what it did is undone or tried again");
+    }));
 }
 
 /// Starts collecting metrics. The handle gives them out in Prometheus' text format; `emf`, if there is one, hears the same.
@@ -83,7 +96,16 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("filot_documents_received_total", "Documents accepted, by type");
     describe_counter!("filot_documents_finished_total", "Documents finished, by verdict or failure");
-    describe_counter!("filot_gpu_fallback_total", "Documents moved from the GPU lane to the CPU lane");
+    describe_counter!(
+        "filot_gpu_fallback_total",
+        "Documents read on the CPU that should have been read on a GPU, and starts without one"
+    );
+    describe_counter!("filot_temporal_started_total", "Documents whose workflow was started");
+    describe_counter!(
+        "filot_temporal_fallback_total",
+        "Documents given to the queue because Temporal took them not"
+    );
+    describe_counter!("filot_temporal_refused_total", "Times that a document had to wait for Temporal");
     describe_counter!("filot_readings_succeeded_total", "Readings that came to a decision, by lane");
     describe_counter!("filot_readings_failed_total", "Readings that failed, by lane");
     describe_counter!("filot_evaluations_total", "Decisions, by decision and range of the score");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use filot_ocr::engine::{Alphabet, Region};
+use filot_ocr::engine::{Alphabet, Region, View};
 use filot_ocr::page::Rect;
 
 use super::align::Sheet;
@@ -39,7 +39,7 @@ pub(crate) fn weak(
             (_, None) => Vec::new(),
         };
         let rects = if rects.is_empty() { predicted(sheet, key, slot).into_iter().collect() } else { rects };
-        regions.extend(rects.into_iter().map(|rect| (key, Region { rect, alphabet })));
+        regions.extend(rects.into_iter().map(|rect| (key, Region { rect, alphabet, view: View::Plain })));
     }
     regions
 }

@@ -13,8 +13,15 @@ use crate::region;
 use crate::span::{Span, first};
 use crate::vocabulary;
 
-/// Region names are corrected within this distance per letter.
-const REGION_DISTANCE: f32 = 0.055;
+/// Region names are corrected within this distance per letter, and with this lead over the next best.
+const REGION_DISTANCE: f32 = 0.07;
+const REGION_LEAD: f32 = 0.3;
+/// Likewise among the few names of one regency or province.
+const LOCAL_DISTANCE: f32 = 0.25;
+const LOCAL_LEAD: f32 = 0.8;
+/// Distance from WNI of a reading on a card that is otherwise a citizen's: one of the letters is there.
+const CITIZEN_DISTANCE: f32 = 2.2;
+const CITIZEN_LETTERS: usize = 5;
 /// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
 
@@ -36,7 +43,11 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
         FieldKey::Name => open(Text::Letters),
         FieldKey::BirthPlace => {
             let names = (0..=1).flat_map(|level| region::names("", 2 + 2 * level));
-            region_name(span, names, true).or_else(|| open(Text::Words))
+            // Most people are born where their card was issued.
+            let own = printed.regency.into_iter().flat_map(|code| region::names(code, 4));
+            region_name(span, names, &Near { bare: true, ..Near::ANYWHERE })
+                .or_else(|| region_name(span, own, &Near { bare: true, ..Near::LOCAL }))
+                .or_else(|| open(Text::Words))
         }
         FieldKey::BirthDate => date(span),
         FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
@@ -46,7 +57,7 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
         FieldKey::Village => open(Text::Words),
         FieldKey::District => {
             let within = printed.regency.or(printed.province).unwrap_or("-");
-            region_name(span, region::names(within, 6), false).or_else(|| open(Text::Words))
+            region_name(span, region::names(within, 6), &Near::LOCAL).or_else(|| open(Text::Words))
         }
         FieldKey::Religion => listed(span, &[&vocabulary::RELIGION]).or_else(|| open(Text::Letters)),
         FieldKey::MaritalStatus => {
@@ -190,12 +201,30 @@ fn address(mut reading: Reading) -> Reading {
     reading
 }
 
-/// The nearest of the given region names, if one is near enough. With `bare`, names count without KABUPATEN or KOTA.
+/// When a reading is near enough to a region's name to be it.
+struct Near {
+    /// Names count without KABUPATEN or KOTA.
+    bare: bool,
+    /// Greatest distance per letter.
+    distance: f32,
+    /// Least distance to the next best name.
+    lead: f32,
+}
+
+impl Near {
+    /// Among the names of the whole country.
+    const ANYWHERE: Self = Self { bare: false, distance: REGION_DISTANCE, lead: REGION_LEAD };
+    /// Among the few names that the rest of the card leaves.
+    const LOCAL: Self = Self { bare: false, distance: LOCAL_DISTANCE, lead: LOCAL_LEAD };
+}
+
+/// The nearest of the given region names, if one is near enough.
 fn region_name(
     span: &Span,
     names: impl Iterator<Item = &'static region::Name> + Clone,
-    bare: bool,
+    near: &Near,
 ) -> Option<Reading> {
+    let bare = near.bare;
     let read = region::fold(&span.text());
     let folded = |name: &'static region::Name| if bare { &name.folded_bare } else { &name.folded };
     let printed =
@@ -206,7 +235,8 @@ fn region_name(
     let mut best: Option<(f32, &'static region::Name)> = None;
     let mut second = f32::INFINITY;
     // Much longer or shorter names cannot be near.
-    for name in names.filter(|name| folded(name).len().abs_diff(read.len()) <= 1) {
+    let most = 1 + (near.distance * read.len() as f32) as usize;
+    for name in names.filter(|name| folded(name).len().abs_diff(read.len()) <= most) {
         let distance = confusion::distance(&span.glyphs, printed(name));
         match best {
             Some((_, found)) if folded(found) == folded(name) => {}
@@ -218,8 +248,8 @@ fn region_name(
         }
     }
     let (distance, name) = best?;
-    let limit = (REGION_DISTANCE * confusion::weight(printed(name))).max(0.45);
-    (distance <= limit && second - distance > 0.3)
+    let limit = (near.distance * confusion::weight(printed(name))).max(0.45);
+    (distance <= limit && second - distance > near.lead)
         .then(|| from_entry(span, printed(name), distance, Repair::RegionName))
 }
 
@@ -257,9 +287,11 @@ fn regency(span: &Span, province: Option<&'static str>) -> Option<Reading> {
         region::names(prefix, 4).filter(move |entry| region::split_kind(&entry.printed).0.starts_with(kind))
     };
     // The printed province is part of the evidence; a name elsewhere must be exact.
+    let local = Near { bare: true, ..Near::LOCAL };
+    let anywhere = Near { bare: true, ..Near::ANYWHERE };
     let found = province
-        .and_then(|code| region_name(&name, of_kind(code), true))
-        .or_else(|| region_name(&name, of_kind(""), true).filter(|found| found.repairs.is_empty()));
+        .and_then(|code| region_name(&name, of_kind(code), &local))
+        .or_else(|| region_name(&name, of_kind(""), &anywhere).filter(|found| found.repairs.is_empty()));
     let unknown = || (!kind.is_empty() && name.len() >= 3).then(|| free_text(&name, Text::Words)).flatten();
     let mut reading = found.or_else(unknown)?;
     if !kind.is_empty() {
@@ -284,8 +316,28 @@ pub(crate) fn printed_codes(province: Option<&Reading>, regency: Option<&Reading
 
 /// Holds the fields against each other and corrects digits where one of two numbers is unsure and the other shows how.
 pub(crate) fn reconcile(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
+    citizen(readings);
     reconcile_person(readings);
     reconcile_region(readings, printed);
+}
+
+/// WNI is three letters, of which a poor photo may leave one. Where sex and religion are printed in Indonesian, and the
+/// place holds a short word that is near it, the card says WNI: foreigners' cards are in English.
+fn citizen(readings: &mut BTreeMap<FieldKey, Reading>) {
+    let in_indonesian = readings
+        .get(&FieldKey::Gender)
+        .is_some_and(|reading| matches!(reading.value.as_str(), "LAKI-LAKI" | "PEREMPUAN"));
+    let Some(before) = readings.get(&FieldKey::Nationality) else { return };
+    let letters = before.value.chars().filter(char::is_ascii_alphanumeric).count();
+    if !in_indonesian || before.standing == Standing::Valid || letters > CITIZEN_LETTERS {
+        return;
+    }
+    let distance = confusion::distance(&before.span.glyphs, vocabulary::CITIZEN);
+    if distance <= CITIZEN_DISTANCE {
+        let mut after = from_entry(&before.span, vocabulary::CITIZEN, distance, Repair::Vocabulary);
+        after.source = before.source;
+        readings.insert(FieldKey::Nationality, after);
+    }
 }
 
 fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {

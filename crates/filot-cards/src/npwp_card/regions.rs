@@ -1,6 +1,6 @@
 //! Where on the page an NPWP card's fields stand or must stand, for a second reading.
 
-use filot_ocr::engine::{Alphabet, Region};
+use filot_ocr::engine::{Alphabet, Region, View};
 use filot_ocr::page::Rect;
 
 use super::parse::Sheet;
@@ -18,7 +18,7 @@ pub(crate) fn weak(sheet: &Sheet, weak: impl Fn(FieldKey) -> bool) -> Vec<(Field
             Some(span) => rows(span.rows.iter().map(|row| row.1), sheet.pitch),
             None => missing(sheet, key).into_iter().collect(),
         };
-        regions.extend(rects.into_iter().map(|rect| (key, Region { rect, alphabet })));
+        regions.extend(rects.into_iter().map(|rect| (key, Region { rect, alphabet, view: View::Plain })));
     }
     regions
 }

@@ -149,7 +149,7 @@ fn a_large_photo_comes_reduced_and_in_full_when_asked() {
     }
     let small = decode(&encoded(&quarters(1700, 900), ImageFormat::Jpeg)).unwrap();
     assert_eq!(small.reduction, 1.0);
-    assert!(std::ptr::eq(small.full().unwrap(), &small.pixels));
+    assert!(std::ptr::eq(small.full().unwrap(), &*small.pixels));
 }
 
 #[test]

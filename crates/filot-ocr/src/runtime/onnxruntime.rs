@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ort::environment::Environment;
+use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
@@ -33,9 +34,10 @@ impl Library {
     }
 
     pub(super) fn load(&self, model: &[u8], copies: usize) -> Result<Networks, Error> {
+        let cpu = || ort::ep::CPU::default().with_arena_allocator(true).build();
         (0..copies)
             .map(|_| {
-                let session = self.session(model).map_err(|error| {
+                let session = self.session(model, cpu()).map_err(|error| {
                     Error::Unavailable(format!("the model does not load in ONNX Runtime: {error}"))
                 })?;
                 Ok(Box::new(OrtNetwork { session }) as Box<dyn Network>)
@@ -43,7 +45,20 @@ impl Library {
             .collect()
     }
 
-    fn session(&self, model: &[u8]) -> ort::Result<Session> {
+    /// The model on the first GPU that is visible to this process.
+    pub(super) fn load_on_gpu(&self, model: &[u8]) -> Result<Box<dyn Network>, Error> {
+        let session = self
+            .session(model, super::cuda::provider())
+            .map_err(|error| {
+                Error::Unavailable(format!(
+                    "the model does not load on the GPU (it takes a driver of the 580 series, CUDA 13 and cuDNN 9): \
+                     {error}"
+                ))
+            })?;
+        Ok(Box::new(OrtNetwork { session }))
+    }
+
+    fn session(&self, model: &[u8], provider: ExecutionProviderDispatch) -> ort::Result<Session> {
         let builder = Session::builder(self.environment)?;
         // One thread per session: several cores are used by reading several cards at a time. The arena keeps the pages of
         // one run for the next: a run without it spends half its time in page faults. It grows to what the largest shape
@@ -53,7 +68,7 @@ impl Library {
             .with_intra_threads(1)?
             .with_inter_threads(1)?
             .with_memory_pattern(false)?
-            .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(true).build()])?;
+            .with_execution_providers([provider])?;
         builder.commit_from_memory(model)
     }
 }

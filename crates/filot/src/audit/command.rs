@@ -1,18 +1,24 @@
 //! `filot audit …` and `filot verify-evidence`.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
+use super::case::{Case, Heard};
+use super::chain::Entry;
 use super::checkpoint::Checkpoint;
-use super::evidence::{Case, Evidence};
+use super::evidence::Evidence;
 use super::watch::{self, Verified};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::document::DocumentId;
+use crate::document::{Document, DocumentId};
 use crate::keys::Keys;
 use crate::store::{Actor, AuditEntry, Store};
+
+/// How often a case is read anew that changes while it is read.
+const TRIES: u32 = 6;
 
 /// How a check ended: what to tell, and whether everything fits.
 pub type Finding = Result<String, String>;
@@ -107,15 +113,73 @@ async fn make(store: &Store, keys: &Keys, id: DocumentId, clock: Clock) -> anyho
         after: None,
     };
     store.audit(entry).await?;
-    let reviews = store.reviews_of_document(id).await?;
-    let mut subjects = vec![subject];
-    subjects.extend(reviews.iter().map(|review| format!("review:{}", review.id)));
-    // The entries first: the head, read after them, reaches at least as far.
-    let entries = store.audit_about(subjects).await?;
-    let head = store.audit_head().await?;
-    let now = clock.now();
-    let case = Case::new(&document, &reviews, entries, Checkpoint::sign(&head, now, keys), now);
-    Ok(Evidence::sign(&case, keys)?)
+    let documents = documents_of_case(store, document).await?;
+    // Rows and entries are read one after the other. When the same entries stand there before and after, nothing of the
+    // case has changed in between.
+    let mut known = None;
+    for _ in 0..TRIES {
+        let (heard, subjects) = hear(store, &documents).await?;
+        let entries = store.audit_about(subjects).await?;
+        if known.as_ref() != Some(&entries) {
+            known = Some(entries);
+            continue;
+        }
+        let people = names(store, &entries).await?;
+        // The entries first: the head, read after them, reaches at least as far.
+        let head = store.audit_head().await?;
+        let now = clock.now();
+        let case = Case::new(id, &heard, people, entries, Checkpoint::sign(&head, now, keys), now);
+        return Ok(Evidence::sign(&case, keys)?);
+    }
+    Err(anyhow!("the case is changing all the time; try again when it rests"))
+}
+
+/// The documents of a case, from the first photo on.
+async fn documents_of_case(store: &Store, asked: Document) -> anyhow::Result<Vec<DocumentId>> {
+    let mut ids = VecDeque::from([asked.id]);
+    let mut next = asked.replaced_by;
+    let mut before = asked.replaces;
+    while let Some(id) = before.filter(|id| !ids.contains(id)) {
+        ids.push_front(id);
+        before = store.document(id).await?.replaces;
+    }
+    while let Some(id) = next.filter(|id| !ids.contains(id)) {
+        ids.push_back(id);
+        next = store.document(id).await?.replaced_by;
+    }
+    Ok(ids.into())
+}
+
+/// Everything that was said of these documents, and what the trail calls them and their reviews.
+async fn hear(
+    store: &Store,
+    documents: &[DocumentId],
+) -> anyhow::Result<(Vec<(Document, Vec<Heard>)>, Vec<String>)> {
+    let (mut heard, mut subjects) = (Vec::new(), Vec::new());
+    for &id in documents {
+        subjects.push(format!("document:{id}"));
+        let mut reviews = Vec::new();
+        for review in store.reviews_of_document(id).await? {
+            subjects.push(format!("review:{}", review.id));
+            let corrections = store.corrections_of(review.id).await?;
+            let rulings = store.rulings_of(review.id).await?;
+            reviews.push(Heard { review, corrections, rulings });
+        }
+        heard.push((store.document(id).await?, reviews));
+    }
+    Ok((heard, subjects))
+}
+
+/// What the officers among the actors are called.
+async fn names(store: &Store, entries: &[Entry]) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut names = BTreeMap::new();
+    for entry in entries {
+        let officer = entry.actor.strip_prefix("officer:").and_then(|id| id.parse().ok());
+        if let Some(id) = officer.filter(|_| !names.contains_key(&entry.actor)) {
+            names.insert(entry.actor.clone(), store.display_name(id).await?);
+        }
+    }
+    Ok(names)
 }
 
 /// Checks an evidence file, without database or settings.

@@ -3,17 +3,15 @@
 //! The file is a JSON object whose `payload` is the case. The signature (Ed25519) is over the bytes of the payload as
 //! they stand in the file, so it can be checked with any tool that finds the value of a key.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::chain::Entry;
-use super::checkpoint::Checkpoint;
-use crate::document::{CardType, Document, DocumentId, Resolution, ReviewId, Status, UserId, Verification};
+use super::case::Case;
+use super::reconcile::reconcile;
+use crate::document::{DocumentId, Resolution, ReviewId};
 use crate::keys::{self, Keys};
-use crate::store::{Review, ReviewRoute, ReviewStatus};
 
-const FORMAT: &str = "filot-evidence/1";
+const FORMAT: &str = "filot-evidence/2";
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,122 +22,6 @@ pub struct Evidence {
     /// Ed25519, URL-safe base64.
     public_key: String,
     signature: String,
-}
-
-/// The case. Holds personal data: what was read on the card.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Case {
-    #[serde(with = "super::instant")]
-    issued_at: Timestamp,
-    document: DocumentPart,
-    photo: PhotoPart,
-    /// Fields with confidence and boxes, checks, ledger: as it was stored with the machine's verdict.
-    assessment: Option<Box<RawValue>>,
-    reviews: Vec<ReviewPart>,
-    /// The entries of the audit trail about this document.
-    audit: Vec<Entry>,
-    /// How the whole trail stood when the file was made.
-    checkpoint: Checkpoint,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DocumentPart {
-    id: DocumentId,
-    user_id: UserId,
-    #[serde(rename = "type")]
-    card_type: CardType,
-    status: Status,
-    verification_status: Verification,
-    ai_score: Option<u8>,
-    ai_decision: Option<String>,
-    failure_code: Option<String>,
-    buli2_ticket_id: Option<String>,
-    engine: Option<String>,
-    #[serde(with = "super::instant")]
-    created_at: Timestamp,
-    processed_at: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PhotoPart {
-    sha256: String,
-    media_type: String,
-    /// Bytes.
-    size: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewPart {
-    id: ReviewId,
-    generation: u32,
-    status: ReviewStatus,
-    route: ReviewRoute,
-    decision: Option<Resolution>,
-    notes: Option<String>,
-    reviewer: Option<String>,
-    ticket_id: Option<String>,
-    #[serde(with = "super::instant")]
-    created_at: Timestamp,
-    decided_at: Option<String>,
-}
-
-impl From<&Review> for ReviewPart {
-    fn from(review: &Review) -> Self {
-        Self {
-            id: review.id,
-            generation: review.generation,
-            status: review.status,
-            route: review.route,
-            decision: review.decision,
-            notes: review.notes.clone(),
-            reviewer: review.reviewer.clone(),
-            ticket_id: review.ticket_id.clone(),
-            created_at: review.created_at,
-            decided_at: review.decided_at.map(|at| format!("{at:.3}")),
-        }
-    }
-}
-
-impl Case {
-    /// The case of `document`.
-    pub fn new(
-        document: &Document,
-        reviews: &[Review],
-        audit: Vec<Entry>,
-        checkpoint: Checkpoint,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            issued_at: now,
-            document: DocumentPart {
-                id: document.id,
-                user_id: document.user_id,
-                card_type: document.card_type,
-                status: document.status,
-                verification_status: document.verification,
-                ai_score: document.score,
-                ai_decision: document.decision.clone(),
-                failure_code: document.failure_code.clone(),
-                buli2_ticket_id: document.ticket_id.clone(),
-                engine: document.engine.clone(),
-                created_at: document.created_at,
-                processed_at: document.processed_at.map(|at| format!("{at:.3}")),
-            },
-            photo: PhotoPart {
-                sha256: document.content_hash.clone(),
-                media_type: document.media_type.clone(),
-                size: document.byte_size,
-            },
-            assessment: document.result.clone(),
-            reviews: reviews.iter().map(ReviewPart::from).collect(),
-            audit,
-            checkpoint,
-        }
-    }
 }
 
 /// What is wrong with a file.
@@ -159,8 +41,24 @@ pub enum Flaw {
     Checkpoint(i64),
     #[error("the ledger sums to {sum}, the score is {score}")]
     Ledger { sum: i64, score: u8 },
-    #[error("the photo is not the one that was judged")]
+    #[error("the photo is none of those that were judged")]
     Photo,
+    #[error("entry {0} of the audit trail is about something else")]
+    Foreign(i64),
+    #[error("the documents of the case do not follow each other as the audit trail says")]
+    Photos,
+    #[error("document {0} is not in the state that the audit trail tells of")]
+    State(DocumentId),
+    #[error("the decision on review {0} is not the one in the audit trail")]
+    Decision(ReviewId),
+    #[error("the ticket of review {0} is not the one in the audit trail")]
+    Ticket(ReviewId),
+    #[error("what officers decided on review {0} is not what the audit trail tells")]
+    Ruling(ReviewId),
+    #[error("the corrections of review {0} are not those in the audit trail")]
+    Correction(ReviewId),
+    #[error("no correction says what the result says of {0}")]
+    Value(&'static str),
 }
 
 /// A file in which everything fits.
@@ -181,8 +79,9 @@ impl Evidence {
         Ok(Self { format: FORMAT.to_owned(), payload, public_key: keys.public_key(), signature })
     }
 
-    /// Checks the text of a file: signature, hashes of the entries, ledger, and the photo if it is given. With
-    /// `public_key` also who signed; without, it has to be compared by whoever reads the result.
+    /// Checks the text of a file: signature, hashes of the entries, that decisions, corrections, tickets and states are
+    /// those that the entries tell of, ledger, and a photo if it is given. With `public_key` also who signed; without, it
+    /// has to be compared by whoever reads the result.
     ///
     /// # Errors
     /// The first thing that does not fit.
@@ -200,8 +99,10 @@ impl Evidence {
         }
         let case: Case = serde_json::from_str(evidence.payload.get()).map_err(|_| Flaw::Form)?;
         trail(&case, &evidence.public_key)?;
-        ledger(&case)?;
-        if photo.is_some_and(|photo| keys::sha256(photo) != case.photo.sha256) {
+        reconcile(&case)?;
+        if let Some(hash) = photo.map(keys::sha256)
+            && case.photos.iter().all(|photo| photo.file.sha256 != hash)
+        {
             return Err(Flaw::Photo);
         }
         Ok(Proven { case, public_key: evidence.public_key })
@@ -230,40 +131,40 @@ fn trail(case: &Case, public_key: &str) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn ledger(case: &Case) -> Result<(), Flaw> {
-    #[derive(Deserialize)]
-    struct Assessed {
-        score: Option<u8>,
-        ledger: Option<Vec<Line>>,
-    }
-    #[derive(Deserialize)]
-    struct Line {
-        points: i64,
-    }
-    let assessed =
-        case.assessment.as_ref().and_then(|json| serde_json::from_str::<Assessed>(json.get()).ok());
-    let Some(Assessed { score: Some(score), ledger: Some(ledger) }) = assessed else { return Ok(()) };
-    let sum: i64 = ledger.iter().map(|line| line.points).sum();
-    if sum == i64::from(score) { Ok(()) } else { Err(Flaw::Ledger { sum, score }) }
-}
-
 impl std::fmt::Display for Proven {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Case { document, photo, reviews, audit, checkpoint, issued_at, .. } = &self.case;
-        writeln!(f, "The file is as it was signed.")?;
+        let case = &self.case;
+        writeln!(f, "The file is as it was signed, and what it tells is what the audit trail tells.")?;
         writeln!(f, "key         {}", self.public_key)?;
-        writeln!(f, "made        {issued_at:.3}")?;
-        writeln!(
-            f,
-            "document    {} ({}): {}",
-            document.id, document.card_type, document.verification_status
-        )?;
-        writeln!(f, "photo       SHA-256 {}", photo.sha256)?;
-        for review in reviews {
-            let decision = review.decision.map_or("open", Resolution::as_str);
-            let by = review.reviewer.as_deref().unwrap_or("nobody yet");
-            writeln!(f, "review      {}: {decision}, by {by}", review.id)?;
+        writeln!(f, "made        {:.3}", case.issued_at)?;
+        for photo in &case.photos {
+            let document = &photo.document;
+            let asked = if document.id == case.document_id { "" } else { ", of the same case" };
+            writeln!(
+                f,
+                "document    {} ({}): {}{asked}",
+                document.id, document.card_type, document.verification_status
+            )?;
+            writeln!(f, "photo       SHA-256 {}", photo.file.sha256)?;
+            for review in &photo.reviews {
+                let decision = review.decision.map_or("open", Resolution::as_str);
+                let by = review.reviewer.as_deref();
+                let by = by.map_or_else(|| "nobody yet".to_owned(), |by| case.name_of(by));
+                writeln!(f, "review      {}: {decision}, by {by}", review.id)?;
+                for correction in &review.corrections {
+                    writeln!(f, "corrected   {} by {}", correction.field, case.name_of(&correction.by))?;
+                }
+                for ruling in &review.rulings {
+                    let (said, reason) = (ruling.ruling, &ruling.reason);
+                    writeln!(
+                        f,
+                        "ruling      {}: {said}, {reason}, by {}",
+                        ruling.stage,
+                        case.name_of(&ruling.by)
+                    )?;
+                }
+            }
         }
-        write!(f, "audit       {} entries, trail signed up to {}", audit.len(), checkpoint.seq)
+        write!(f, "audit       {} entries, trail signed up to {}", case.audit.len(), case.checkpoint.seq)
     }
 }

@@ -26,12 +26,12 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { turns: Arc::new(Semaphore::new(AT_A_TIME)), dummy: Arc::default() }
     }
 
     /// The hash of a password in PHC format; `None` when too many wait or the system gives no random bytes.
-    pub(super) async fn hash(&self, password: &str) -> Option<String> {
+    pub(crate) async fn hash(&self, password: &str) -> Option<String> {
         let password = password.to_owned();
         self.in_turn(move || hash(&password)).await.flatten()
     }
@@ -74,7 +74,7 @@ fn hash(password: &str) -> Option<String> {
 }
 
 /// Whether a password may be used.
-pub(super) fn check(password: &str) -> Result<(), &'static str> {
+pub(crate) fn check(password: &str) -> Result<(), &'static str> {
     if password.chars().count() < LENGTH.0 {
         Err("The password needs at least 10 characters.")
     } else if password.len() > LENGTH.1 {

@@ -45,6 +45,8 @@ struct Dashboard {
     officers: Vec<OfficerRow>,
     agreement: Table,
     kappa: String,
+    /// How many second looks it is about, and of which days.
+    second_looks: String,
     buli2: Vec<(&'static str, String)>,
     audit: Vec<(&'static str, String)>,
 }
@@ -120,7 +122,7 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
         console.history.count(&app.store, &range.bounds, now),
         app.store.queue_age([ago(desk.soon_s), ago(desk.late_s)]),
         app.store.handling(range.bounds[0]),
-        app.store.agreement(),
+        app.store.agreement(range.bounds[0]),
     )?;
 
     let throughput = Throughput::of(&events, range.len());
@@ -166,6 +168,7 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
                 .collect(),
         },
         kappa,
+        second_looks: d.second_looks(range.days, agreement.count()),
         buli2: buli2(&console, language, d, &queue, now).await,
         audit: audit(&console, language, d, now).await?,
         page: Page::of(&console, &who, format!("/console/dashboard?days={}", range.days)).await?,

@@ -71,6 +71,11 @@ impl Page {
         })
     }
 
+    /// Whether this is the page at `path`, whatever its query.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        self.here.split('?').next() == Some(path)
+    }
+
     pub(super) fn other(&self) -> Language {
         self.language.other()
     }

@@ -121,7 +121,11 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
         let text = language.chip(&value).into_owned();
         Some(Choice { chosen: value == chosen("reason"), value, text })
     }));
-    let here = if query.is_empty() { "/console".to_owned() } else { format!("/console?{query}") };
+    let here = match (query.as_str(), after) {
+        ("", None) => "/console".to_owned(),
+        (query, None) => format!("/console?{query}"),
+        (query, Some(cursor)) => format!("/console?{query}&after={cursor}"),
+    };
     let queue = Queue {
         rows,
         count,

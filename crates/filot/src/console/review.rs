@@ -3,23 +3,20 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use filot_cards::checks::{Check, Outcome};
+use axum::response::Response;
+use filot_cards::checks::{Check, CheckCode, Outcome};
 use filot_cards::field::{Field, FieldKey};
-use uuid::Uuid;
 
+use super::Console;
 use super::failure::{Failure, Result};
-use super::form::Form;
 use super::language::Language;
 use super::page::{Page, html};
-use super::queue::filter;
 use super::session::Signed;
 use super::viewer::{self, Look, Picture, Pictures, Region, Shown};
-use super::{Console, Fields, see_other};
 use crate::desk::{self, Case, Reason};
 use crate::document::ReviewId;
 use crate::retake;
-use crate::store::{Actor, AuditEntry, Claim, Noted, ReviewStatus, Ruling, Undone};
+use crate::store::{Actor, AuditEntry, ReviewStatus, Ruling};
 
 #[derive(Template)]
 #[template(path = "review.html")]
@@ -79,7 +76,11 @@ struct FieldView {
     /// What stood there before the officer's correction.
     before: Option<String>,
     confirmed: bool,
+    /// Somebody has said what stands there; the reader's confidence no longer counts.
+    checked: bool,
     missing: bool,
+    /// Entries of a closed list, between bars, for the script.
+    words: String,
     findings: Vec<&'static str>,
     /// `failed`, `weak` or `sure`.
     class: &'static str,
@@ -112,9 +113,11 @@ struct DecisionView {
 struct ReasonView {
     code: &'static str,
     text: &'static str,
+    /// The one that fits what the officer has done; the others stay where they are.
+    usual: bool,
 }
 
-fn parse(id: &str) -> Result<ReviewId> {
+pub(super) fn parse(id: &str) -> Result<ReviewId> {
     id.parse().map_err(|_| Failure::NotFound)
 }
 
@@ -229,11 +232,15 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
         score: case.document.score,
         corrected_score: case.corrected.as_ref().map(|assessment| assessment.score),
         failure: case.document.failure_code.as_deref().map(|code| language.chip(code).into_owned()),
+        decisions: decisions(
+            language,
+            retake::attempts_left(&console.app, &case.document) > 0,
+            fields.iter().any(|field| field.before.is_some()),
+        ),
         findings: findings.collect(),
         fields,
         opinions,
         history: None,
-        decisions: decisions(language, retake::attempts_left(&console.app, &case.document) > 0),
         viewer: viewer_view(&case, &pictures, &look, &id),
         id,
         page,
@@ -267,9 +274,15 @@ fn field(
         .map(|check| language.sentence(check.officer))
         .collect();
     let confidence = present.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
+    // What contradicts something is surely wrong somewhere; what is only unsure may well be right.
+    let contradicted = checks.iter().any(|check| {
+        check.outcome != Outcome::Pass
+            && check.fields.contains(&key)
+            && check.code != CheckCode::FieldConfidence
+    });
     let class = match confidence {
-        _ if !findings.is_empty() => "failed",
-        Some(percent) if percent < 80 => "weak",
+        _ if contradicted => "failed",
+        Some(percent) if percent < 80 || !findings.is_empty() => "weak",
         _ => "sure",
     };
     let (photo, straight) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
@@ -292,7 +305,9 @@ fn field(
         original,
         before,
         confirmed: correction.is_some() && !changed,
+        checked: correction.is_some(),
         missing: present.is_none(),
+        words: key.vocabulary().join("|"),
         findings,
         class,
         original_place: text(&photo),
@@ -350,12 +365,13 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
     }
 }
 
-fn decisions(language: Language, can_retake: bool) -> Vec<DecisionView> {
-    let reasons = |ruling| {
-        Reason::of(ruling)
-            .map(|reason| ReasonView { code: reason.as_str(), text: language.sentence(reason.officer()) })
-            .collect()
+fn decisions(language: Language, can_retake: bool, corrected: bool) -> Vec<DecisionView> {
+    let view = |reason: Reason| ReasonView {
+        code: reason.as_str(),
+        text: language.sentence(reason.officer()),
+        usual: corrected && reason == Reason::DataCorrected,
     };
+    let reasons = |ruling| Reason::of(ruling).map(view).collect();
     [(Ruling::Approve, "A"), (Ruling::Reject, "R"), (Ruling::Retake, "T")]
         .into_iter()
         .filter(|(ruling, _)| can_retake || *ruling != Ruling::Retake)
@@ -366,108 +382,4 @@ fn decisions(language: Language, can_retake: bool) -> Vec<DecisionView> {
             reasons: reasons(ruling),
         })
         .collect()
-}
-
-pub(super) async fn claim(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response> {
-    console.settle().await;
-    let id = parse(&id)?;
-    match console.app.store.claim_review(id, form.who.officer(), console.lease()).await? {
-        Claim::Held(_) => Ok(see_other(&format!("/console/reviews/{id}"))),
-        Claim::Taken { by, .. } => Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
-        Claim::Decided { by } => Err(Failure::Lost { to: desk::name_of(&console.app, &by).await? }),
-        Claim::NotYours => Err(Failure::NotYours),
-    }
-}
-
-/// The page is still open before the officer.
-pub(super) async fn heartbeat(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response> {
-    let id = parse(&id)?;
-    let held = console.app.store.extend_claim(id, form.who.officer(), console.lease()).await?;
-    // The script does nothing with either; the second is for whoever watches.
-    Ok(if held { StatusCode::NO_CONTENT } else { StatusCode::CONFLICT }.into_response())
-}
-
-pub(super) async fn release(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response> {
-    console.app.store.release_claim(parse(&id)?, form.who.officer()).await?;
-    Ok(see_other("/console"))
-}
-
-pub(super) async fn correct(
-    State(console): State<Console>,
-    Path((id, field)): Path<(String, String)>,
-    form: Form,
-) -> Result<Response> {
-    let id = parse(&id)?;
-    let field = FieldKey::from_name(&field).ok_or(Failure::NotFound)?;
-    let version = form.need("version")?;
-    desk::correct(&console.app, form.who.officer(), id, version, field, form.get("value")).await?;
-    // To correct is a sign of life, too.
-    console.app.store.extend_claim(id, form.who.officer(), console.lease()).await?;
-    let look = Look::of(&form.look());
-    Ok(see_other(&format!("/console/reviews/{id}{}#field-{field}", look.query())))
-}
-
-pub(super) async fn decide(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response> {
-    let id = parse(&id)?;
-    let (ruling, reason, version): (Ruling, Reason, u32) =
-        (form.need("ruling")?, form.need("reason")?, form.need("version")?);
-    let note = Some(form.get("note").to_owned());
-    let officer = form.who.officer();
-    match desk::decide(&console.app, officer, id, version, ruling, reason, note).await? {
-        Noted::Noted(_) | Noted::Already(_) => {}
-        Noted::Lost { to } => return Err(Failure::Lost { to: desk::name_of(&console.app, &to).await? }),
-        Noted::Taken { by } => return Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
-        Noted::Changed => return Err(Failure::Changed),
-    }
-    go_on(&console, &form, Some(id)).await
-}
-
-pub(super) async fn next(State(console): State<Console>, form: Form) -> Result<Response> {
-    console.settle().await;
-    let skip = form.get("skip").parse().ok();
-    if let Some(id) = skip {
-        console.app.store.release_claim(id, form.who.officer()).await?;
-    }
-    go_on(&console, &form, skip).await
-}
-
-/// To the next review, or to the queue where there is none.
-async fn go_on(console: &Console, form: &Form, skip: Option<ReviewId>) -> Result<Response> {
-    let filter = filter(console, &form.look());
-    let next = desk::take_next(&console.app, form.who.officer(), &filter, skip).await?;
-    Ok(see_other(&next.map_or("/console".to_owned(), |id| format!("/console/reviews/{id}"))))
-}
-
-pub(super) async fn undo(
-    State(console): State<Console>,
-    Path(id): Path<Uuid>,
-    form: Form,
-) -> Result<Response> {
-    match console.app.store.undo_ruling(id, form.who.officer(), console.lease()).await? {
-        Undone::Open(review) => Ok(see_other(&format!("/console/reviews/{review}"))),
-        Undone::TooLate => Err(Failure::TooLate),
-    }
-}
-
-impl Form {
-    /// The query of the page that the form stood on.
-    fn look(&self) -> Fields {
-        super::fields(self.get("look").trim_start_matches('?').as_bytes())
-    }
 }

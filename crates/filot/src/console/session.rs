@@ -43,12 +43,13 @@ impl FromRequestParts<Console> for Signed {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Failure> {
-        let name = if console.is_secure() { COOKIE } else { PLAIN_COOKIE };
-        let token = cookie(&parts.headers, name).ok_or(Failure::SignedOut)?;
+        let hash = session_hash(&parts.headers, console).ok_or(Failure::SignedOut)?;
         let idle = Duration::from_secs(console.app.config.service.desk.session_idle_s);
         // What the script asks for by itself is no sign of life of the officer's.
-        let alive = !parts.headers.contains_key("hx-request");
-        let session = console.app.store.console_session(&hash_token(token), idle, alive).await?;
+        let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let listens = accepted.is_some_and(|accepted| accepted.starts_with("text/event-stream"));
+        let alive = !listens && !parts.headers.contains_key("hx-request");
+        let session = console.app.store.console_session(&hash, idle, alive).await?;
         let session = session.ok_or(Failure::SignedOut)?;
         Ok(Self {
             name: console.app.store.display_name(session.officer.id).await?,
@@ -57,6 +58,11 @@ impl FromRequestParts<Console> for Signed {
             query: fields(parts.uri.query().unwrap_or_default().as_bytes()),
         })
     }
+}
+
+/// What the database knows of the session whose cookie came with a request.
+pub(super) fn session_hash(headers: &HeaderMap, console: &Console) -> Option<String> {
+    cookie(headers, if console.is_secure() { COOKIE } else { PLAIN_COOKIE }).map(hash_token)
 }
 
 /// The value of a cookie.

@@ -83,9 +83,6 @@ pub(super) async fn password(
         let page = page(&console, language);
         Ok(html(status, &Login { page, error: Some(error), email: email.clone() }))
     };
-    if console.passwords.check_key(&hash_token(&email.trim().to_lowercase())).is_err() {
-        return refuse(StatusCode::TOO_MANY_REQUESTS, w.too_often);
-    }
     let user = match console.auth.authenticate(&email, &password).await {
         Ok(user) if user.role != Role::User => user,
         // The same answer as to a wrong password: who has an account is nobody's business.
@@ -93,6 +90,7 @@ pub(super) async fn password(
             info!("a sign-in at the console was refused");
             return refuse(StatusCode::UNAUTHORIZED, w.wrong);
         }
+        Err(auth::Error::TooOften) => return refuse(StatusCode::TOO_MANY_REQUESTS, w.too_often),
         Err(error) => return Err(error.into()),
     };
     ask_for_code(&console, language, &user, StatusCode::OK, None).await

@@ -81,6 +81,7 @@ words! {
     not_read: "tidak terbaca", "not read";
     corrected_from: "Dikoreksi dari", "Corrected from";
     confirmed: "Dibenarkan", "Confirmed";
+    checked: "diperiksa", "checked";
     confidence: "Keyakinan", "Confidence";
     save: "Simpan", "Save";
     unreadable: "Pembaca tidak dapat membaca dokumen ini.", "The reader could not read this document.";
@@ -102,6 +103,11 @@ words! {
         "This form is no longer valid. Load the page again and retry.";
     changed: "Dokumen ini berubah atau tidak lagi pada Anda. Ambil lagi dari antrean untuk melihat keadaan terakhir.",
         "This document has changed or is no longer with you. Take it from the queue again to see it as it is now.";
+    changed_by_you: "Anda mengubah atau memutuskan dokumen ini di tab lain. Muat ulang untuk melihat keadaan terakhir.",
+        "You have changed this document or decided on it in another tab. Load the page again to see it as it is now.";
+    ending: "Anda akan segera dikeluarkan karena tidak ada kegiatan, atau karena sesi berakhir. Tekan tombol apa saja untuk tetap masuk.",
+        "You will soon be signed out because nothing is happening, or because the session is at its end. Press any key to stay.";
+    reload: "Muat ulang", "Load again";
     too_late: "Keputusan sudah berlaku dan tidak dapat diurungkan.",
         "The decision has taken effect and cannot be undone.";
     unfit: "Isian tidak dapat diterima. Kembali, perbaiki, lalu coba lagi.",
@@ -119,7 +125,8 @@ words! {
     key_reason: "alasan menurut nomor, lalu putuskan", "reason by its number, and decide";
     key_zoom: "perbesar kolom di foto, atau seluruhnya", "zoom to the field, or the whole photo";
     key_turn: "putar foto", "turn the photo";
-    key_edit: "ubah kolom; Enter menyimpan, Esc keluar", "edit the field; Enter saves, Esc leaves";
+    key_edit: "ubah kolom; huruf pertama melengkapi isian baku, Enter menyimpan, Esc keluar",
+        "edit the field; first letters complete usual entries, Enter saves, Esc leaves";
     key_view: "foto asli atau lurus", "original or straightened photo";
     key_contrast: "kontras", "contrast";
     key_reveal: "tampilkan atau samarkan data", "show or blur data";

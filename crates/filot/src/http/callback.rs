@@ -1,6 +1,8 @@
 //! `POST /internal/reviews`: what external reviewers answer. It takes the service key and a signature over the body as it
 //! arrived; an event has its effect once, and a decided document stays as it is.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -19,6 +21,8 @@ use crate::store::{self, Actor, Answer, AnswerKind, Callback, Naming, Verdict};
 
 /// Longest note, in characters.
 const MAX_NOTES: usize = 1000;
+/// When to ask again about a review that the desk has in hand: what is noted there takes effect soon.
+const AT_DESK: Duration = Duration::from_secs(15);
 
 /// A person's verdict. The review is named by itself, by its document or by its ticket; what is given has to belong
 /// together.
@@ -220,6 +224,9 @@ async fn take(
     ::metrics::counter!("filot_buli2_answers_total", "outcome" => answer.kind.as_str()).increment(1);
     if let Some(document) = &answer.changed {
         api.app.changes.announce(document).await;
+        if let (Some(review), Some(decision)) = (answer.review, answer.decision) {
+            api.app.workflow.review_decided(review, decision.into());
+        }
     }
     view(&answer)
 }
@@ -239,12 +246,22 @@ fn view(answer: &Answer) -> Result<axum::Json<Decided>> {
             }))
         }
         (AnswerKind::Mismatch, ..) => Err(mismatch()),
+        (AnswerKind::AtDesk, ..) => Err(ApiError::new(
+            Code::Conflict,
+            format!(
+                "FiLot's own desk was quicker: decided by {}, not in effect yet. Nothing was changed; send it again later \
+                 to learn what stands.",
+                answer.by.as_deref().unwrap_or("an officer")
+            ),
+        )
+        .retry_after(AT_DESK)),
         (AnswerKind::Unknown, ..) => Err(unknown()),
         (_, _, _, decision) => {
             let decided = decision.map_or("otherwise", Resolution::as_str);
+            let by = answer.by.as_deref().unwrap_or("a person");
             Err(ApiError::new(
                 Code::ReviewDecided,
-                format!("A person has decided before: {decided}. That stands; nothing was changed."),
+                format!("Decided before by {by}: {decided}. That stands; nothing was changed."),
             ))
         }
     }

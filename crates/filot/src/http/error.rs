@@ -302,6 +302,9 @@ impl From<auth::Error> for ApiError {
             E::Issuer => {
                 return Self::new(Code::Unavailable, error.to_string()).retry_after(Duration::from_secs(5));
             }
+            E::TooOften => {
+                return Self::new(Code::RateLimited, error.to_string()).retry_after(Duration::from_secs(10));
+            }
             E::Busy => return Self::new(Code::Busy, error.to_string()).retry_after(Duration::from_secs(2)),
             E::Token => Code::InvalidToken,
             E::UnknownUser => Code::UnknownUser,

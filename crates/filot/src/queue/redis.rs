@@ -106,6 +106,28 @@ pub(crate) fn connection(config: &config::service::Redis) -> Option<ConnectionMa
     ConnectionManager::new_lazy_with_config(client(config).ok()?, patience()).ok()
 }
 
+/// Erases every key under the prefix of the configuration.
+///
+/// # Errors
+/// When Redis does not answer.
+pub(crate) async fn erase_all(config: &config::service::Redis) -> Result<()> {
+    let mut connection = client(config)?.get_connection_manager_with_config(patience()).await?;
+    // The prefix consists of letters, digits, - and _, so nothing in it is a pattern.
+    let pattern = format!("{}:*", config.prefix);
+    let keys: Vec<String> = {
+        let mut found = connection.scan_match::<_, String>(pattern).await?;
+        let mut keys = Vec::new();
+        while let Some(key) = found.next_item().await {
+            keys.push(key?);
+        }
+        keys
+    };
+    for some in keys.chunks(500) {
+        connection.unlink::<_, ()>(some).await?;
+    }
+    Ok(())
+}
+
 fn client(config: &config::service::Redis) -> Result<Client> {
     let url = config::exposed(&config.url).unwrap_or("redis://127.0.0.1:6379");
     let mut info = url.into_connection_info()?;

@@ -38,7 +38,7 @@ pub(super) fn draw(photo: &Photo, frame: &Frame, assessment: &Assessment) -> any
     let scale = (LONG_SIDE as f32 / long).min(2.0);
     let size = |side: u32| ((side as f32 * scale).round() as u32).max(1);
     let (width, height) = (size(photo.width), size(photo.height));
-    let mut shown = imageops::resize(&photo.pixels, width, height, imageops::FilterType::Triangle);
+    let mut shown = imageops::resize(&*photo.pixels, width, height, imageops::FilterType::Triangle);
 
     let line = (width.max(height) as f32 / 500.0).max(1.5);
     let whole = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };

@@ -1,7 +1,9 @@
 //! Accounts and profiles.
 
 use jiff::Timestamp;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::audit::{Actor, AuditEntry};
@@ -61,6 +63,15 @@ pub struct Profile {
 pub struct ProfileChange {
     pub full_name: Option<Option<String>>,
     pub phone: Option<Option<String>>,
+}
+
+/// What is changed about an account from outside; `None` leaves a value.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    pub role: Option<Role>,
+    pub disabled: Option<bool>,
+    /// In PHC format.
+    pub password_hash: Option<String>,
 }
 
 impl Store {
@@ -161,6 +172,52 @@ impl Store {
     pub async fn set_role(&self, id: UserId, role: Role, actor: &Actor) -> Result<User> {
         let change = users::ActiveModel { role: Set(role.as_str().to_owned()), ..Default::default() };
         self.change_user(id, "user.role", actor, change, users::Column::Id.is_not_null()).await
+    }
+
+    /// Changes an account for `reason` and ends all its sign-ins. Gives how many of those there were at the console.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn change_account(
+        &self,
+        id: UserId,
+        change: AccountChange,
+        actor: &Actor,
+        reason: &str,
+    ) -> Result<u64> {
+        let tx = self.begin().await?;
+        let before = users::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?;
+        let before = before.ok_or(Error::NotFound)?;
+        let AccountChange { role, disabled, password_hash } = change;
+        let new_password = password_hash.is_some();
+        let mut row = users::ActiveModel { id: Set(id.0), updated_at: Set(self.now()), ..Default::default() };
+        if let Some(role) = role {
+            row.role = Set(role.as_str().to_owned());
+        }
+        if let Some(disabled) = disabled {
+            row.disabled_at = Set(disabled.then(|| self.now()));
+        }
+        if new_password {
+            row.password_hash = Set(password_hash);
+        }
+        let after = row.update(&tx.tx).await?;
+        let ended = self.end_all_sessions(&tx, id, actor).await?;
+        let look = |row: &users::Model| {
+            format!("{} {}", row.role, if row.disabled_at.is_some() { "disabled" } else { "open" })
+        };
+        let password = if new_password { ", new password" } else { "" };
+        let told = Some(format!("{}{password}, {ended} sessions ended", look(&after)));
+        let entry = AuditEntry {
+            actor,
+            action: "user.change",
+            subject: format!("user:{id}"),
+            reason: Some(reason),
+            before: Some(look(&before)),
+            after: told,
+        };
+        self.write_audit(&tx, entry).await?;
+        tx.commit().await?;
+        Ok(ended)
     }
 
     async fn change_user(

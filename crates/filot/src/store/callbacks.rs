@@ -5,6 +5,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
+use super::audit::{Actor, AuditEntry};
 use super::entity::{callback_events, reviews};
 use super::reviews::{ReviewStatus, Verdict};
 use super::{Error, Result, Store, Write, to_utc};
@@ -23,6 +24,9 @@ spelled! {
         Mismatch = "mismatch",
         /// There is no such review.
         Unknown = "unknown",
+        /// Officers at the desk were quicker, but what they say has not taken effect yet. The event is not remembered:
+        /// sent again later, it is answered as things are then.
+        AtDesk = "at_desk",
     }
 }
 
@@ -54,6 +58,8 @@ pub struct Answer {
     pub document: Option<DocumentId>,
     /// The decision in force.
     pub decision: Option<Resolution>,
+    /// Who made it, or is about to, as [`super::Actor`] spells them.
+    pub by: Option<String>,
     /// The document as this very event has changed it.
     pub changed: Option<Box<Document>>,
 }
@@ -84,8 +90,13 @@ impl Store {
         if row.body_hash != callback.body_hash {
             return Err(Error::Taken);
         }
+        let review = match row.review_id {
+            Some(id) => reviews::Entity::find_by_id(id).one(&self.db).await?,
+            None => None,
+        };
         Ok(Some(Answer {
             kind: row.outcome.parse()?,
+            by: review.and_then(|review| review.reviewer),
             review: row.review_id.map(ReviewId),
             document: row.document_id.map(DocumentId),
             decision: row.decision.map(|word| word.parse()).transpose()?,
@@ -101,10 +112,15 @@ impl Store {
                 review: callback.naming.review,
                 document: callback.naming.document,
                 decision: None,
+                by: None,
                 changed: None,
             },
             Some(review) => self.answer_about(&tx, review, callback).await?,
         };
+        if answer.kind == AnswerKind::AtDesk {
+            return Ok(answer);
+        }
+        self.record_answer(&tx, callback, &answer).await?;
         let row = callback_events::ActiveModel {
             event_id: Set(callback.event_id.clone()),
             body_hash: Set(callback.body_hash.clone()),
@@ -120,7 +136,23 @@ impl Store {
         Ok(answer)
     }
 
-    /// The review that an event is about, held against other writers.
+    /// The entry of an event about a known review. The row of the event is forgotten after a while, the entry is not.
+    async fn record_answer(&self, tx: &Write, callback: &Callback, answer: &Answer) -> Result<()> {
+        let Some(review) = answer.review.filter(|_| answer.kind != AnswerKind::Unknown) else {
+            return Ok(());
+        };
+        let entry = AuditEntry {
+            actor: &callback.verdict.reviewer,
+            action: "review.callback",
+            subject: format!("review:{review}"),
+            reason: Some(answer.kind.as_str()),
+            before: Some(callback.event_id.clone()),
+            after: Some(callback.verdict.resolution.to_string()),
+        };
+        self.write_audit(tx, entry).await
+    }
+
+    /// The review that an event is about, held against other writers together with its document.
     async fn named(&self, tx: &Write, naming: &Naming) -> Result<Option<reviews::Model>> {
         use reviews::Column::{DocumentId, Generation, Id, TicketId};
         let by = match naming {
@@ -129,12 +161,17 @@ impl Store {
             Naming { ticket: Some(ticket), .. } => TicketId.eq(ticket.as_str()),
             _ => return Ok(None),
         };
-        let found = reviews::Entity::find().filter(by).order_by_desc(Generation).limit(2).lock_exclusive();
+        let found = reviews::Entity::find().filter(by).order_by_desc(Generation).limit(2);
         let mut found = found.all(&tx.tx).await?.into_iter();
         let first = found.next();
         // A document has several reviews when it was read again; the latest counts. A ticket has one.
         let by_ticket = naming.review.is_none() && naming.document.is_none();
-        Ok(first.filter(|_| !by_ticket || found.next().is_none()))
+        let Some(first) = first.filter(|_| !by_ticket || found.next().is_none()) else { return Ok(None) };
+        match self.hold_with_document(tx, ReviewId(first.id)).await {
+            Ok((review, _)) => Ok(Some(review)),
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the ticket that the event names is known to be that of another review.
@@ -152,6 +189,7 @@ impl Store {
             review: Some(ReviewId(review.id)),
             document: Some(DocumentId(review.document_id)),
             decision,
+            by: review.reviewer.clone(),
             changed: None,
         };
         let foreign = match &callback.naming.ticket {
@@ -164,6 +202,10 @@ impl Store {
         if review.status != ReviewStatus::Pending.as_str() {
             let agrees = decided == Some(callback.verdict.resolution);
             return Ok(answer(if agrees { AnswerKind::Agreed } else { AnswerKind::Contradicts }, decided));
+        }
+        if let Some(ruling) = self.rulings_on(tx, review.id).await?.into_iter().next_back() {
+            let by = Some(Actor::Officer(UserId(ruling.reviewer)).to_string());
+            return Ok(Answer { by, ..answer(AnswerKind::AtDesk, None) });
         }
         // They may be quicker with the verdict than with the reply that names the ticket.
         if let Some(ticket) = &callback.naming.ticket {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::audit::{Actor, AuditEntry};
-use super::entity::{console_sessions, users};
-use super::{Officer, Result, Role, Store, to_utc};
+use super::entity::{console_sessions, reviews, sessions, users};
+use super::{Officer, Result, Role, Store, Write, from_utc, to_utc};
 use crate::document::UserId;
 
 /// An open sign-in.
@@ -16,6 +16,8 @@ use crate::document::UserId;
 pub struct ConsoleSession {
     pub id: Uuid,
     pub officer: Officer,
+    /// When it ends unless the officer gives a sign of life, if that helps at all.
+    pub ends_at: Timestamp,
 }
 
 impl Store {
@@ -62,7 +64,7 @@ impl Store {
             .await?;
         let now = self.clock.now();
         let idle = SignedDuration::try_from(idle).unwrap_or(SignedDuration::MAX);
-        let idle_since = to_utc(now.checked_sub(idle).unwrap_or(jiff::Timestamp::MIN));
+        let idle_since = to_utc(now.checked_sub(idle).unwrap_or(Timestamp::MIN));
         let open = |row: &console_sessions::Model| {
             row.ended_at.is_none() && row.expires_at > to_utc(now) && row.last_seen_at > idle_since
         };
@@ -78,7 +80,9 @@ impl Store {
             let sql = "UPDATE console_sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1";
             self.execute(sql, vec![to_utc(now).into(), row.id.into()]).await?;
         }
-        Ok(Some(ConsoleSession { id: row.id, officer: Officer { id: UserId(user.id), role } }))
+        let seen = if alive { now } else { from_utc(row.last_seen_at) };
+        let ends_at = seen.checked_add(idle).unwrap_or(Timestamp::MAX).min(from_utc(row.expires_at));
+        Ok(Some(ConsoleSession { id: row.id, officer: Officer { id: UserId(user.id), role }, ends_at }))
     }
 
     /// Ends a session, for good. The officer's reviews go back into the queue.
@@ -93,16 +97,31 @@ impl Store {
             ..Default::default()
         };
         ended.update(&tx.tx).await?;
-        self.write_audit(
-            &tx,
-            entry("console.logout", &Actor::Officer(session.officer.id), session.officer.id),
-        )
-        .await?;
-        tx.commit().await?;
-        let sql = "UPDATE reviews SET claimed_by = NULL, claimed_until = NULL \
-                   WHERE claimed_by = $1 AND status = 'pending'";
-        self.execute(sql, vec![session.officer.id.0.into()]).await?;
-        Ok(())
+        let (id, actor) = (session.officer.id, Actor::Officer(session.officer.id));
+        self.write_audit(&tx, entry("console.logout", &actor, id)).await?;
+        self.put_back(&tx, &actor, id, reviews::Column::Id.is_not_null()).await?;
+        tx.commit().await
+    }
+
+    /// Ends all sign-ins of a user, at the console and in apps, and puts back what they have before them. Gives how many
+    /// there were at the console.
+    pub(super) async fn end_all_sessions(&self, tx: &Write, user: UserId, actor: &Actor) -> Result<u64> {
+        let now = self.now();
+        let ended = console_sessions::Entity::update_many()
+            .set(console_sessions::ActiveModel { ended_at: Set(Some(now)), ..Default::default() })
+            .filter(console_sessions::Column::UserId.eq(user.0))
+            .filter(console_sessions::Column::EndedAt.is_null())
+            .filter(console_sessions::Column::ExpiresAt.gt(now))
+            .exec(&tx.tx)
+            .await?;
+        sessions::Entity::update_many()
+            .set(sessions::ActiveModel { revoked_at: Set(Some(now)), ..Default::default() })
+            .filter(sessions::Column::UserId.eq(user.0))
+            .filter(sessions::Column::RevokedAt.is_null())
+            .exec(&tx.tx)
+            .await?;
+        self.put_back(tx, actor, user, reviews::Column::Id.is_not_null()).await?;
+        Ok(ended.rows_affected)
     }
 }
 

@@ -9,11 +9,14 @@ use super::desk::Officer;
 use super::entity::{corrections, reviews};
 use super::rows::natural;
 use super::{Error, Result, ReviewStatus, Store, from_utc};
+use crate::audit::{commitment, correction_text};
 use crate::document::{ReviewId, UserId};
 
 /// A correction, or a confirmation where both values are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
+    /// Random, and known nowhere else; see [`crate::audit::commitment`].
+    pub id: Uuid,
     pub field: FieldKey,
     /// What stood there before; `None` when nothing was read. Personal data.
     pub old: Option<String>,
@@ -47,10 +50,17 @@ impl Store {
         if !open || self.ruling_at(&tx, &review).await?.is_some() {
             return Err(Error::Conflict);
         }
+        let (id, name) = (Uuid::now_v7(), new.field.as_str());
+        // Which field, and of its values only what proves them: the entry outlives the card's data.
+        let told = |value: Option<&str>| {
+            let hash = value.map(|value| commitment(id, name, value));
+            Some(correction_text(name, hash.as_deref()))
+        };
+        let (before, after) = (told(new.old.as_deref()), told(Some(&new.new)));
         let row = corrections::ActiveModel {
-            id: Set(Uuid::now_v7()),
+            id: Set(id),
             review_id: Set(review.id),
-            field: Set(new.field.as_str().to_owned()),
+            field: Set(name.to_owned()),
             old_value: Set(new.old),
             new_value: Set(new.new),
             reviewer: Set(officer.id.0),
@@ -59,9 +69,7 @@ impl Store {
         row.insert(&tx.tx).await?;
         let change = reviews::ActiveModel { version: Set(review.version + 1), ..Default::default() };
         let next = self.change_review(&tx, &review, change).await?;
-        // Which field, not what: the entry outlives the card's data.
-        let field = Some(new.field.as_str().to_owned());
-        self.audit_review(&tx, officer, "review.correct", &review, None, None, field).await?;
+        self.audit_review(&tx, officer, "review.correct", &review, None, before, after).await?;
         tx.commit().await?;
         natural(next.version)
     }
@@ -80,6 +88,7 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 Ok(Correction {
+                    id: row.id,
                     field: FieldKey::from_name(&row.field).ok_or(Error::Corrupt("field"))?,
                     old: row.old_value,
                     new: row.new_value,

@@ -85,6 +85,16 @@ impl Waiting {
     }
 }
 
+/// How the queue is, as far as it takes to see that it is another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueState {
+    count: i64,
+    /// How many somebody has before them.
+    held: i64,
+    /// The latest change of one that waits.
+    latest: Option<Timestamp>,
+}
+
 /// What brought a document here: its checks that did not hold, or why it could not be read.
 pub(super) fn reasons_of(document: &documents::Model) -> String {
     #[derive(Deserialize)]
@@ -191,6 +201,24 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
+    /// What tells one state of the queue from the next.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn queue_state(&self) -> Result<QueueState> {
+        let sql = "SELECT COUNT(*) AS n, COUNT(CASE WHEN claimed_until > $2 THEN 1 END) AS held, \
+                   MAX(updated_at) AS latest FROM reviews WHERE status = $1";
+        let values = vec![ReviewStatus::Pending.as_str().into(), self.now().into()];
+        let rows = self.query(sql, values).await?;
+        let Some(row) = rows.first() else { return Ok(QueueState::default()) };
+        let latest: Option<sea_orm::prelude::DateTimeUtc> = row.try_get("", "latest")?;
+        Ok(QueueState {
+            count: row.try_get("", "n")?,
+            held: row.try_get("", "held")?,
+            latest: latest.map(from_utc),
+        })
+    }
+
     fn wanted(&self, officer: &Officer, filter: &DeskFilter) -> (String, Vec<Value>) {
         let mut values: Vec<Value> =
             vec![officer.id.0.into(), (officer.role == Role::Admin).into(), self.now().into()];
@@ -278,9 +306,38 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn release_claim(&self, id: ReviewId, officer: &Officer) -> Result<()> {
-        let sql = "UPDATE reviews SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2 \
-                   AND status = 'pending'";
-        self.execute(sql, vec![id.0.into(), officer.id.0.into()]).await?;
+        let tx = self.begin().await?;
+        self.put_back(&tx, &officer.actor(), officer.id, reviews::Column::Id.eq(id.0)).await?;
+        tx.commit().await
+    }
+
+    /// Puts back what `officer` has before them, as far as `which` says.
+    pub(super) async fn put_back(
+        &self,
+        tx: &Write,
+        actor: &Actor,
+        officer: UserId,
+        which: sea_orm::sea_query::Expr,
+    ) -> Result<()> {
+        let change = reviews::ActiveModel {
+            claimed_by: Set(None),
+            claimed_until: Set(None),
+            updated_at: Set(self.now()),
+            ..Default::default()
+        };
+        let released = reviews::Entity::update_many()
+            .set(change)
+            .filter(which)
+            .filter(reviews::Column::ClaimedBy.eq(officer.0))
+            .filter(reviews::Column::Status.eq(ReviewStatus::Pending.as_str()))
+            .exec_with_returning(&tx.tx)
+            .await?;
+        for review in released {
+            let (action, subject) = ("review.release", format!("review:{}", review.id));
+            let before = Some(Actor::Officer(officer).to_string());
+            let entry = AuditEntry { actor, action, subject, reason: None, before, after: None };
+            self.write_audit(tx, entry).await?;
+        }
         Ok(())
     }
 
@@ -341,6 +398,18 @@ impl Store {
     /// The row of a review, held against other writers until the transaction ends.
     pub(super) async fn hold_review(&self, tx: &Write, id: ReviewId) -> Result<reviews::Model> {
         reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?.ok_or(Error::NotFound)
+    }
+
+    /// A review and its document, held. Always the document first: whoever deletes it holds it while its reviews go with
+    /// it, so two who took them the other way round could wait for each other.
+    pub(super) async fn hold_with_document(
+        &self,
+        tx: &Write,
+        id: ReviewId,
+    ) -> Result<(reviews::Model, documents::Model)> {
+        let seen = reviews::Entity::find_by_id(id.0).one(&tx.tx).await?.ok_or(Error::NotFound)?;
+        let document = self.hold(tx, DocumentId(seen.document_id)).await?;
+        Ok((self.hold_review(tx, id).await?, document))
     }
 
     /// Writes `change`, guarded by the version that was loaded.

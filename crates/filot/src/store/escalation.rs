@@ -8,7 +8,7 @@ use super::audit::{Actor, AuditEntry};
 use super::entity::{documents, reviews};
 use super::outbox::EffectKind;
 use super::reviews::{ReviewRoute, ReviewStatus};
-use super::{Result, Store, Write, to_utc};
+use super::{Error, Result, Store, Write, to_utc};
 use crate::document::ReviewId;
 
 impl Store {
@@ -19,9 +19,10 @@ impl Store {
     /// When the database does not answer. A review that was deleted in the meantime is none.
     pub async fn ticket_given(&self, id: ReviewId, ticket: &str) -> Result<()> {
         let tx = self.begin().await?;
-        let review = reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?;
-        if let Some(review) = review {
-            self.note_ticket(&tx, &review, ticket).await?;
+        match self.hold_with_document(&tx, id).await {
+            Ok((review, _)) => self.note_ticket(&tx, &review, ticket).await?,
+            Err(Error::NotFound) => {}
+            Err(error) => return Err(error),
         }
         self.settle(&tx, EffectKind::Escalate, &id.to_string(), None).await?;
         crate::failpoint::hit("store.ticket.before_commit");
@@ -30,7 +31,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the ticket down with review and document, unless there is one.
+    /// Writes the ticket down with review and document, both held, unless there is one.
     pub(super) async fn note_ticket(&self, tx: &Write, review: &reviews::Model, ticket: &str) -> Result<()> {
         if review.ticket_id.is_some() {
             return Ok(());

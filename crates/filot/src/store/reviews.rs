@@ -1,8 +1,6 @@
 //! Reviews: the one way in which a person changes a verdict.
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use super::audit::Actor;
@@ -146,8 +144,7 @@ impl Store {
         id: ReviewId,
         verdict: Verdict,
     ) -> Result<(reviews::Model, documents::Model)> {
-        let review =
-            reviews::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?.ok_or(Error::NotFound)?;
+        let (review, row) = self.hold_with_document(tx, id).await?;
         // Whoever is at the desk with it has been quicker, also while their ruling can still be undone.
         if self.has_rulings(tx, review.id).await? {
             return Err(Error::Conflict);
@@ -156,7 +153,6 @@ impl Store {
         if !seen || review.status != ReviewStatus::Pending.as_str() {
             return Err(Error::Conflict);
         }
-        let row = self.hold(tx, DocumentId(review.document_id)).await?;
         let command = Command::Resolve(verdict.resolution);
         let next = self.advance(tx, &row, command, Default::default()).await?;
         let now = self.now();

@@ -53,6 +53,15 @@ impl Ruling {
     }
 }
 
+impl From<Resolution> for Ruling {
+    fn from(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Approved => Self::Approve,
+            Resolution::Rejected => Self::Reject,
+        }
+    }
+}
+
 /// A ruling to note.
 #[derive(Clone, Debug)]
 pub struct NewRuling {
@@ -122,35 +131,6 @@ pub enum CarriedOut {
     Nothing,
 }
 
-/// How often two officers said what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agreement {
-    pub pairs: BTreeMap<(&'static str, &'static str), u64>,
-}
-
-impl Agreement {
-    /// Pairs in all.
-    pub fn count(&self) -> u64 {
-        self.pairs.values().sum()
-    }
-
-    /// Cohen's kappa: 1 for full agreement, 0 for as much as chance gives. `None` where it is not defined: no pairs, or
-    /// both always said the same one thing.
-    pub fn kappa(&self) -> Option<f64> {
-        let total = self.count() as f64;
-        let share = |test: &dyn Fn(&'static str, &'static str) -> bool| {
-            let hits = self.pairs.iter().filter(|((a, b), _)| test(a, b)).map(|(_, n)| *n).sum::<u64>();
-            hits as f64 / total
-        };
-        let observed = share(&|a, b| a == b);
-        let expected: f64 = Ruling::ALL
-            .iter()
-            .map(|ruling| share(&|a, _| a == ruling.as_str()) * share(&|_, b| b == ruling.as_str()))
-            .sum();
-        (total > 0.0 && expected < 1.0).then(|| (observed - expected) / (1.0 - expected))
-    }
-}
-
 impl Store {
     /// Notes a ruling on a review that the officer has before them.
     ///
@@ -196,8 +176,9 @@ impl Store {
         let row = row.insert(&tx.tx).await?;
         let change = reviews::ActiveModel { version: Set(review.version + 1), ..Default::default() };
         self.change_review(&tx, &review, change).await?;
-        let (reason, after) = (Some(new.reason.as_str()), Some(new.ruling.to_string()));
-        self.audit_review(&tx, officer, "review.note", &review, reason, None, after).await?;
+        let (reason, stage) = (Some(new.reason.as_str()), Some(review.stage.clone()));
+        let after = Some(new.ruling.to_string());
+        self.audit_review(&tx, officer, "review.note", &review, reason, stage, after).await?;
         crate::failpoint::hit("store.note.before_commit");
         tx.commit().await?;
         Ok(Noted::Noted(row.try_into()?))
@@ -225,8 +206,8 @@ impl Store {
             ..Default::default()
         };
         self.change_review(&tx, &review, change).await?;
-        let before = Some(row.ruling);
-        self.audit_review(&tx, officer, "review.undo", &review, Some(&row.reason), before, None).await?;
+        let (before, stage) = (Some(row.ruling), Some(row.stage));
+        self.audit_review(&tx, officer, "review.undo", &review, Some(&row.reason), before, stage).await?;
         crate::failpoint::hit("store.undo.before_commit");
         tx.commit().await?;
         Ok(Undone::Open(ReviewId(review_id)))
@@ -285,7 +266,7 @@ impl Store {
             return Ok(CarriedOut::Nothing);
         };
         let tx = self.begin().await?;
-        let review = match self.hold_review(&tx, ReviewId(found.review_id)).await {
+        let (review, document) = match self.hold_with_document(&tx, ReviewId(found.review_id)).await {
             Err(Error::NotFound) => return Ok(CarriedOut::Nothing),
             other => other?,
         };
@@ -308,7 +289,7 @@ impl Store {
         };
         let outcome = match next {
             Some(stage) => self.pass_on(&tx, &review, stage).await?,
-            None => self.conclude(&tx, &review, &row, result).await?,
+            None => self.conclude(&tx, &review, document, &row, result).await?,
         };
         crate::failpoint::hit("store.carry_out.before_commit");
         tx.commit().await?;
@@ -338,12 +319,12 @@ impl Store {
         &self,
         tx: &Write,
         review: &reviews::Model,
+        document: documents::Model,
         row: &rulings::Model,
         result: Option<Box<RawValue>>,
     ) -> Result<CarriedOut> {
         let ruling: Ruling = row.ruling.parse()?;
         let officer = Officer { id: UserId(row.reviewer), role: Role::Reviewer };
-        let document = self.hold(tx, DocumentId(review.document_id)).await?;
         let change = match result {
             Some(result) => {
                 documents::ActiveModel { result_json: Set(Some(RawJson(result))), ..Default::default() }
@@ -404,33 +385,18 @@ impl Store {
         Ok(said_by(first.reviewer) == said_by(second.reviewer))
     }
 
-    /// How often the first and the second officer said what.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn agreement(&self) -> Result<Agreement> {
-        // From the few second looks to their first ones: SQLite takes a cross join in the order in which it is written.
-        let sql = "SELECT a.ruling AS first, b.ruling AS second, COUNT(*) AS n FROM rulings b CROSS JOIN rulings a \
-                   WHERE b.stage = 'second' AND b.carried_out_at IS NOT NULL \
-                   AND a.review_id = b.review_id AND a.stage = 'first' GROUP BY a.ruling, b.ruling";
-        let mut agreement = Agreement::default();
-        for row in self.query(sql, Vec::new()).await? {
-            let word = |column| -> Result<&'static str> {
-                Ok(row.try_get::<String>("", column)?.parse::<Ruling>()?.as_str())
-            };
-            let count: i64 = row.try_get("", "n")?;
-            agreement.pairs.insert((word("first")?, word("second")?), count.unsigned_abs());
-        }
-        Ok(agreement)
-    }
-
     /// Whether an officer has said something on the review.
     pub(super) async fn has_rulings(&self, tx: &Write, review: Uuid) -> Result<bool> {
         Ok(rulings::Entity::find().filter(rulings::Column::ReviewId.eq(review)).count(&tx.tx).await? > 0)
     }
 
+    /// Oldest first.
     pub(super) async fn rulings_on(&self, tx: &Write, review: Uuid) -> Result<Vec<rulings::Model>> {
-        Ok(rulings::Entity::find().filter(rulings::Column::ReviewId.eq(review)).all(&tx.tx).await?)
+        Ok(rulings::Entity::find()
+            .filter(rulings::Column::ReviewId.eq(review))
+            .order_by_asc(rulings::Column::NotedAt)
+            .all(&tx.tx)
+            .await?)
     }
 
     /// The ruling at the stage that the review is at.
@@ -460,31 +426,5 @@ impl TryFrom<rulings::Model> for RulingRow {
             effective_at: from_utc(row.effective_at),
             carried_out_at: row.carried_out_at.map(from_utc),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agreement(counts: [[u64; 3]; 3]) -> Agreement {
-        let mut pairs = BTreeMap::new();
-        for (a, row) in Ruling::ALL.iter().zip(counts) {
-            for (b, n) in Ruling::ALL.iter().zip(row) {
-                pairs.insert((a.as_str(), b.as_str()), n);
-            }
-        }
-        Agreement { pairs }
-    }
-
-    #[test]
-    fn kappa_is_that_of_the_textbook() {
-        // Cohen's own way of counting: 20 and 15 of 50 agree, chance would give one half.
-        let kappa = agreement([[20, 5, 0], [10, 15, 0], [0, 0, 0]]).kappa().unwrap();
-        assert!((kappa - 0.4).abs() < 1e-9, "{kappa}");
-        assert_eq!(agreement([[3, 0, 0], [0, 4, 0], [0, 0, 5]]).kappa(), Some(1.0));
-        assert!(agreement([[0, 3, 0], [3, 0, 0], [0, 0, 0]]).kappa().unwrap() < 0.0);
-        assert_eq!(agreement([[0; 3]; 3]).kappa(), None);
-        assert_eq!(agreement([[7, 0, 0], [0, 0, 0], [0, 0, 0]]).kappa(), None);
     }
 }

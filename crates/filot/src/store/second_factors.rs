@@ -82,16 +82,27 @@ impl Store {
         Ok(used)
     }
 
-    /// Forgets the second factor of an officer, who then sets up a new one at the next sign-in.
+    /// Forgets the second factor of an officer, who then sets up a new one at the next sign-in, and ends all their
+    /// sign-ins: whoever found what was lost may have one. `None` when they have no second factor; then nothing changes.
+    /// Otherwise how many sign-ins at the console ended.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget_second_factor(&self, user: UserId, actor: &Actor) -> Result<()> {
+    pub async fn forget_second_factor(
+        &self,
+        user: UserId,
+        actor: &Actor,
+        reason: Option<&str>,
+    ) -> Result<Option<u64>> {
         let tx = self.begin().await?;
-        second_factors::Entity::delete_by_id(user.0).exec(&tx.tx).await?;
+        if second_factors::Entity::delete_by_id(user.0).exec(&tx.tx).await?.rows_affected == 0 {
+            return Ok(None);
+        }
+        let ended = self.end_all_sessions(&tx, user, actor).await?;
         let (subject, action) = (format!("user:{user}"), "user.second_factor_reset");
-        let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
-        self.write_audit(&tx, entry).await?;
-        tx.commit().await
+        let after = Some(format!("{ended} sessions ended"));
+        self.write_audit(&tx, AuditEntry { actor, action, subject, reason, before: None, after }).await?;
+        tx.commit().await?;
+        Ok(Some(ended))
     }
 }

@@ -395,7 +395,7 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
         .map(|entry| entry["action"].as_str().unwrap())
         .collect();
     assert_eq!(actions, ["document.verdict", "review.resolve", "document.export"]);
-    assert_eq!(case_text["assessment"]["number"], 7);
+    assert_eq!(case_text["photos"][0]["assessment"]["number"], 7);
     // Whatever is changed is seen.
     let mut dice = StdRng::seed_from_u64(5);
     let bytes = text.trim_end().as_bytes();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use filot::app::App;
 use filot::clock::Clock;
 use filot::document::{DocumentId, Status, Verification};
-use filot::store::{Backlog, EffectKind, Event, EventKind, Outcome, ReviewRoute};
+use filot::store::{Backlog, EffectKind, EventKind, Outcome, ReviewRoute};
 use filot::worker::{escalate_once, upkeep_once};
 use filot_cards::decide::Decision;
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ use crate::http::server::Server;
 use crate::support::app::all_events;
 use crate::support::buli2::{Event as Answer, FakeBuli2, Faults, configured};
 use crate::support::cards::{Script, card, scripted};
-use crate::support::child::Service;
+use crate::support::child;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::{Deployment, TestApp, eventually};
 
@@ -70,7 +70,7 @@ async fn exactly_one_ticket_each(deployment: Deployment, documents: u32, kills: 
     let per_life = documents / kills;
     for life in 0..kills {
         proxy.set(if (kills / 3..kills * 2 / 3).contains(&life) { Mode::Refuse } else { Mode::Pass });
-        let mut service = Service::start(&deployment, observer.user, None);
+        let mut service = child::start(&deployment, observer.user, None);
         assert!(service.ready().await);
         for number in life * per_life..(life + 1) * per_life {
             service.order((number, Script::Review, 0));
@@ -87,7 +87,7 @@ async fn exactly_one_ticket_each(deployment: Deployment, documents: u32, kills: 
         }
     }
     let before_the_end = fake.keys().len();
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
     let missing: Vec<u32> = (0..documents).filter(|number| !acknowledged.contains_key(number)).collect();
     missing.iter().for_each(|&number| service.order((number, Script::Review, 0)));
@@ -170,7 +170,7 @@ async fn killed_around_the_call_there_is_one_ticket() {
     for place in places {
         let mut died = 0;
         for nth in 1..=5 {
-            let mut service = Service::start(&deployment, observer.user, Some(&format!("{place}:{nth}")));
+            let mut service = child::start(&deployment, observer.user, Some(&format!("{place}:{nth}")));
             assert!(service.ready().await);
             for _ in 0..4 {
                 service.order((number, Script::Review, 0));
@@ -181,7 +181,7 @@ async fn killed_around_the_call_there_is_one_ticket() {
         }
         assert!(died > 0, "{place} was never passed");
     }
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
     let app = &observer.app;
     eventually("everything handed over", Duration::from_secs(120), || async {

@@ -113,12 +113,12 @@ async fn races(deployment: Deployment, rounds: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_at_once_one_decides_embedded() {
-    races(Deployment::embedded(), 60).await;
+    races(Deployment::embedded(), 500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_at_once_one_decides_on_postgres() {
-    races(Deployment::postgres(), 60).await;
+    races(Deployment::postgres(), 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

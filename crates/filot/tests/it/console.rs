@@ -1,27 +1,33 @@
 //! The console as browsers speak to it: cookies, tokens, headers, who may see what, and races.
 
+use std::time::Duration;
+
 use filot::document::ReviewId;
-use filot::store::{EventKind, Role};
+use filot::store::{EventKind, ReviewStatus, Role};
 use jiff::SignedDuration;
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, StatusCode, redirect};
+use serde_json::json;
 
-use crate::http::server::PASSWORD;
+use crate::http::server::{PASSWORD, Server};
+use crate::program;
+use crate::support::Deployment;
+use crate::support::buli2::{Event, configured};
 use crate::support::cards::Script;
 use crate::support::desk_server::{Desk, Staff};
 
 /// A browser without a page: keeps its cookie.
 #[derive(Clone)]
-struct Visitor {
-    http: Client,
-    base: String,
-    cookie: String,
+pub(crate) struct Visitor {
+    pub(crate) http: Client,
+    pub(crate) base: String,
+    pub(crate) cookie: String,
 }
 
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -30,13 +36,13 @@ impl Answer {
         Self { status, headers, text: response.text().await.unwrap() }
     }
 
-    fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.headers.get(LOCATION).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The value of the first field of this name.
     #[track_caller]
-    fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
         let rest = self.text.split(&start).nth(1).unwrap_or_else(|| panic!("no {name} in\n{}", self.text));
         rest.split('"').next().unwrap().to_owned()
@@ -44,17 +50,17 @@ impl Answer {
 }
 
 impl Visitor {
-    fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
         Self { http, base: base.to_owned(), cookie: String::new() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let request = self.http.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie);
         Answer::of(request.header("accept-language", "en").send().await.unwrap()).await
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.post_from(path, fields, "same-origin").await
     }
 
@@ -72,7 +78,7 @@ impl Visitor {
     }
 
     /// Signs in; the first time sets up codes.
-    async fn sign_in(desk: &Desk, staff: &mut Staff) -> Self {
+    pub(crate) async fn sign_in(desk: &Desk, staff: &mut Staff) -> Self {
         let mut visitor = Self::new(&desk.base);
         let asked = visitor.post("/console/login", &[("email", &staff.email), ("password", PASSWORD)]).await;
         assert_eq!(asked.status, 200, "{}", asked.text);
@@ -327,4 +333,177 @@ async fn five_hundred_races_over_http_end_in_one_decision_each() {
         assert_eq!(resolved.count(), 1);
     }
     assert_eq!(told, 1000, "both clicks of each loser");
+}
+
+/// BULI2 in both ways, and an officer who clicks twice, all at once.
+async fn buli2_and_the_desk_race(deployment: Deployment, rounds: u32) {
+    let deployment = configured(deployment, 9).with("FILOT_BULI2_REPLAY_WINDOW_S", "300");
+    let desk = Desk::start_on(deployment).await;
+    // A second door to the same rows, as a second process would be.
+    let neighbour = Server::on(desk.it.app.clone()).await;
+    let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
+    let visitor = Visitor::sign_in(&desk, &mut ani).await;
+    let token = visitor.get("/console").await.field("csrf");
+    let store = &desk.it.app.store;
+    let (mut by_desk, mut by_buli2) = (0, 0);
+    for round in 0..rounds {
+        let (document, id) = desk.it.review(round, Script::Review).await;
+        let review = format!("/console/reviews/{id}");
+        assert_eq!(visitor.post(&format!("{review}/claim"), &[("csrf", &token)]).await.status, 303);
+        let version = visitor.get(&review).await.field("version");
+        let click = async || {
+            let fields = [
+                ("csrf", token.as_str()),
+                ("version", version.as_str()),
+                ("ruling", "reject"),
+                ("reason", "NOT_A_CARD"),
+            ];
+            visitor.post(&format!("{review}/decision"), &fields).await
+        };
+        let event = async |name: &str, decision: &str| {
+            let body = serde_json::to_vec(&json!({ "reviewId": id, "decision": decision })).unwrap();
+            let event = Event::at(desk.clock.now().as_second(), &format!("{name}-{round}"), body);
+            // Forms take a little longer than answers; so each side is first now and then.
+            tokio::time::sleep(Duration::from_millis(u64::from(round % 10))).await;
+            neighbour.send(event.request(&neighbour)).await
+        };
+        let (first, second, yes, no) =
+            tokio::join!(click(), click(), event("yes", "approved"), event("no", "rejected"));
+        let rulings = store.rulings_of(id).await.unwrap();
+        let stands = store.review(id).await.unwrap();
+        if let [ruling] = &rulings[..] {
+            by_desk += 1;
+            assert!([&first, &second].iter().all(|answer| answer.status == 303), "{}", first.text);
+            assert_eq!(stands.status, ReviewStatus::Pending, "not in effect yet");
+            let winner = format!("officer:{}", ruling.reviewer);
+            for answer in [&yes, &no] {
+                answer.is(409, "conflict");
+                assert!(answer.body["detail"].as_str().unwrap().contains(&winner), "{answer:?}");
+                assert!(!answer.header("retry-after").is_empty());
+            }
+        } else {
+            by_buli2 += 1;
+            assert!(rulings.is_empty());
+            for answer in [&first, &second] {
+                assert!(
+                    answer.status == 409 && answer.text.contains("BULI2"),
+                    "{} {}",
+                    answer.status,
+                    answer.text
+                );
+            }
+            let mut told = [yes.status, no.status];
+            told.sort_unstable();
+            assert_eq!(told, [200, 409]);
+            let lost = if yes.status == 409 { &yes } else { &no };
+            lost.is(409, "review_decided");
+            assert!(lost.body["detail"].as_str().unwrap().contains("service:buli2"), "{lost:?}");
+        }
+        desk.later();
+        filot::desk::settle(&desk.it.app).await.unwrap();
+        let decided = store.review(id).await.unwrap();
+        let events = store.events_after(0, 10_000).await.unwrap();
+        let resolved = events.iter().filter(|e| e.document_id == document && e.kind == EventKind::Resolved);
+        assert_eq!((resolved.count(), decided.status == ReviewStatus::Pending), (1, false));
+        // Sent again, the answers are told what stands, and who decided.
+        let stood = decided.decision.unwrap();
+        for (name, decision) in [("yes", "approved"), ("no", "rejected")] {
+            let again = event(name, decision).await;
+            assert_eq!(again.status == 200, stood.as_str() == decision, "{again:?}");
+        }
+        assert_eq!(store.review(id).await.unwrap(), decided);
+    }
+    println!("{rounds} races of BULI2 and the desk: {by_desk} to the desk, {by_buli2} to BULI2");
+    assert!(by_desk > 0 && by_buli2 > 0, "{by_desk} {by_buli2}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_races_of_callbacks_and_the_desk_end_in_one_decision_each() {
+    buli2_and_the_desk_race(Deployment::embedded(), 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn races_of_callbacks_and_the_desk_end_in_one_decision_each_on_postgres() {
+    buli2_and_the_desk_race(Deployment::postgres(), 120).await;
+}
+
+/// Whoever has lost their phone gets in again by way of an operator, and nobody else by their sign-ins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_second_factor_is_taken_away_with_all_sign_ins() {
+    let desk = Desk::start().await;
+    let (_, id) = desk.it.review(1, Script::Review).await;
+    let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
+    let mut budi = desk.staff("Budi Contoh", Role::Reviewer).await;
+    let (visitor, other) =
+        (Visitor::sign_in(&desk, &mut ani).await, Visitor::sign_in(&desk, &mut budi).await);
+    let token = visitor.get("/console").await.field("csrf");
+    visitor.post(&format!("/console/reviews/{id}/claim"), &[("csrf", &token)]).await;
+    let auth = filot::auth::Auth::new(desk.it.app.clone()).unwrap();
+    let user = desk.it.app.store.user_by_email(&ani.email).await.unwrap().unwrap();
+    let grant = auth.grant(user.clone()).await.unwrap();
+    let reset = |email: &str| {
+        let mut command = program::filot();
+        command.envs(desk.deployment.environment());
+        command.args([
+            "reset-second-factor",
+            "--email",
+            email,
+            "--reason",
+            "lost phone, seen in person by the head",
+        ]);
+        program::finish(command, b"")
+    };
+    let done = reset(&ani.email);
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("1 sign-ins ended"), "{}", done.stderr);
+    assert_eq!(visitor.get("/console").await.location(), "/console/login");
+    assert_eq!(other.get("/console").await.status, 200, "others stay");
+    assert!(auth.refresh(&grant.refresh_token).await.is_err());
+    assert!(desk.it.app.store.review(id).await.unwrap().claimed.is_none());
+    let entries = desk.it.app.store.audit_about(vec![format!("user:{}", user.id)]).await.unwrap();
+    let entry = entries.iter().find(|entry| entry.action == "user.second_factor_reset").unwrap();
+    assert_eq!(
+        (entry.actor.as_str(), entry.reason.as_deref()),
+        ("operator", Some("lost phone, seen in person by the head"))
+    );
+    let entries = desk.it.app.store.audit_about(vec![format!("review:{id}")]).await.unwrap();
+    assert_eq!(entries.last().unwrap().action, "review.release");
+    // Nothing to take away any more, and nobody of that name.
+    assert_eq!((reset(&ani.email).status, reset("nobody@example.com").status), (69, 69));
+    // Whoever leaves is locked out at once, and can come back in another role.
+    let change = |arguments: &[&str]| {
+        let mut command = program::filot();
+        command.envs(desk.deployment.environment());
+        command.args(["change-user", "--email", &budi.email, "--reason", "as agreed"]).args(arguments);
+        program::finish(command, b"")
+    };
+    assert_eq!(change(&[]).status, 69, "nothing to change");
+    assert_eq!(change(&["--disable", "--enable"]).status, 64);
+    let locked = change(&["--disable"]);
+    assert_eq!(locked.status, 0, "{}", locked.stderr);
+    assert_eq!(other.get("/console").await.location(), "/console/login");
+    let login = async |password: &str| {
+        Visitor::new(&desk.base)
+            .post("/console/login", &[("email", &budi.email), ("password", password)])
+            .await
+            .status
+    };
+    assert_eq!(login(PASSWORD).await, 401);
+    let back = change(&["--enable", "--new-password", "--role", "admin"]);
+    assert_eq!((login(PASSWORD).await, login(back.stdout.trim()).await), (401, 200), "{}", back.stderr);
+    let budis = desk.it.app.store.user_by_email(&budi.email).await.unwrap().unwrap();
+    assert_eq!((budis.role, budis.disabled), (Role::Admin, false));
+    let entries = desk.it.app.store.audit_about(vec![format!("user:{}", budis.id)]).await.unwrap();
+    let told: Vec<_> = entries.iter().filter(|entry| entry.action == "user.change").collect();
+    assert_eq!(told[0].after.as_deref(), Some("reviewer disabled, 1 sessions ended"));
+    assert_eq!(told[1].before.as_deref(), Some("reviewer disabled"));
+    assert!(
+        told.iter().all(|entry| entry.actor == "operator" && entry.reason.as_deref() == Some("as agreed"))
+    );
+
+    // The old codes are worth nothing; new ones are set up.
+    let old = ani.secret.take();
+    let again = Visitor::sign_in(&desk, &mut ani).await;
+    assert_eq!(again.get("/console").await.status, 200);
+    assert_ne!(ani.secret, old);
 }

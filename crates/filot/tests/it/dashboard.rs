@@ -278,7 +278,7 @@ async fn statements(it: &TestApp) {
         let third = start.elapsed();
         store.handling(bounds[0]).await.unwrap();
         let fourth = start.elapsed();
-        store.agreement().await.unwrap();
+        store.agreement(bounds[0]).await.unwrap();
         println!(
             "{}: {events} events {first:?}, {decisions} decisions {:?}, queue {:?}, speed {:?}, agreement {:?}",
             store.kind(),

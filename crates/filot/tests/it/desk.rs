@@ -227,7 +227,7 @@ async fn an_override_is_looked_at_twice_and_disagreement_goes_to_an_admin(deploy
     let_it_pass(&it, &clock).await;
     assert_eq!(it.document(document).await.verification, Verification::ManuallyRejected);
     assert_eq!(events_of(&it, document, EventKind::Resolved).await, 1);
-    let agreement = it.app.store.agreement().await.unwrap();
+    let agreement = it.app.store.agreement(clock.now() - SignedDuration::from_hours(1)).await.unwrap();
     assert_eq!(agreement.pairs.get(&("approve", "reject")), Some(&1));
     it.rest().await;
 }
@@ -235,6 +235,7 @@ async fn an_override_is_looked_at_twice_and_disagreement_goes_to_an_admin(deploy
 async fn two_who_agree_decide_and_agreement_is_counted(deployment: Deployment) {
     // Every approval gets a second look.
     let (mut it, clock, _deployment) = desk_with(deployment, "1").await;
+    let start = clock.now();
     let ani = officer(&it.app, "Ani Contoh", Role::Reviewer).await;
     let budi = officer(&it.app, "Budi Contoh", Role::Reviewer).await;
     for number in 0..2 {
@@ -260,7 +261,8 @@ async fn two_who_agree_decide_and_agreement_is_counted(deployment: Deployment) {
     decide(&it, id, &ani, Ruling::Reject).await;
     let_it_pass(&it, &clock).await;
     assert_eq!(it.document(document).await.verification, Verification::ManuallyRejected);
-    let agreement = it.app.store.agreement().await.unwrap();
+    assert_eq!(it.app.store.agreement(clock.now()).await.unwrap().count(), 0, "none of them is so new");
+    let agreement = it.app.store.agreement(start).await.unwrap();
     assert_eq!((agreement.count(), agreement.pairs[&("approve", "approve")]), (2, 2));
     it.rest().await;
 }

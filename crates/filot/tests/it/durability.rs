@@ -7,79 +7,26 @@ use std::time::{Duration, Instant};
 use filot::app::App;
 use filot::document::{DocumentId, Status, Verification};
 use filot::queue::Lane;
-use filot::store::{Actor, Event, EventKind};
+use filot::selftest::account::{Acknowledged, Findings, account, end_of, order, settle};
+use filot::store::{Actor, EventKind};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::app::all_events;
 use crate::support::cards::{Script, card};
-use crate::support::child::Service;
+use crate::support::child;
 use crate::support::proxy::Mode;
 use crate::support::{Deployment, TestApp, eventually};
 
 /// After the last restart: the lease and this long until everything has ended.
-const SETTLE: Duration = Duration::from_secs(90);
+pub(crate) const SETTLE: Duration = Duration::from_secs(90);
 
-/// What was acknowledged: document and hash of its file by number.
-type Acknowledged = HashMap<u32, (DocumentId, String)>;
-
-fn wanted(script: Script) -> (Status, Verification) {
-    match script {
-        Script::Approve => (Status::Completed, Verification::AutoApproved),
-        Script::Review => (Status::Completed, Verification::PendingManualReview),
-        Script::Reject => (Status::Completed, Verification::AutoRejected),
-        _ => (Status::Failed, Verification::Pending),
-    }
-}
-
-fn script_of(number: u32) -> Script {
-    [Script::Approve, Script::Review, Script::Reject, Script::Unreadable][number as usize % 4]
-}
-
-/// Holds what is stored against what was acknowledged: nothing lost, one end for each document, none contradictory,
-/// file and row agree.
-async fn account(app: &App, acknowledged: &Acknowledged) {
-    let events = all_events(app).await;
-    let mut ends: HashMap<DocumentId, Vec<&Event>> = HashMap::new();
-    for event in events.iter().filter(|e| matches!(e.kind, EventKind::Completed | EventKind::Failed)) {
-        ends.entry(event.document_id).or_default().push(event);
-    }
-    for (number, (id, hash)) in acknowledged {
-        let document =
-            app.store.document(*id).await.unwrap_or_else(|error| panic!("{number} is lost: {error}"));
-        assert_eq!(&document.content_hash, hash, "{number} has another file");
-        let bytes = app.blobs.get(&document.blob_key).await.expect("the file is lost");
-        assert_eq!(bytes, card(*number, script_of(*number), millis_of(*number)));
-        assert_eq!((document.status, document.verification), wanted(script_of(*number)), "{number}");
-        let ends = ends.get(id).map_or(0, Vec::len);
-        assert_eq!(ends, 1, "{number} ended {ends} times");
-    }
-    for (id, ends) in &ends {
-        assert_eq!(ends.len(), 1, "{id} ended more than once");
-    }
-    // Documents that were stored, but whose acknowledgement did not get through, end like all others.
-    let unfinished =
-        app.store.unattended(app.clock.now() + jiff::SignedDuration::from_hours(1), false, 10).await;
-    assert_eq!(unfinished.unwrap(), [], "stuck");
-    let trail = filot::audit::verify_trail(&app.store, &[]).await.unwrap();
-    assert!(matches!(trail, filot::audit::Verified::Whole(_)), "{trail:?}");
-}
-
-fn millis_of(number: u32) -> u16 {
-    (number % 7) as u16
-}
-
-async fn settled(app: &App, acknowledged: &Acknowledged) {
-    eventually("the end of everything", SETTLE, || async {
-        let unfinished =
-            app.store.unattended(app.clock.now() + jiff::SignedDuration::from_hours(1), false, 1);
-        let depth = app.queue.depth(Lane::Cpu).await.unwrap();
-        unfinished.await.unwrap().is_empty() && depth.ready + depth.delayed + depth.leased == 0
-    })
-    .await;
-    for (id, _) in acknowledged.values() {
-        assert!(app.store.document(*id).await.is_ok_and(|document| document.is_terminal()));
-    }
+/// Waits for the end of everything, and holds what is stored against what was acknowledged.
+pub(crate) async fn all_is_well(app: &App, acknowledged: &Acknowledged) -> Findings {
+    assert!(settle(app, SETTLE).await.unwrap(), "stuck");
+    let findings = account(app, acknowledged).await.unwrap();
+    assert!(findings.good(), "{findings:#?}");
+    findings
 }
 
 /// R1, R2, R3, R10: kill -9 at random moments under load.
@@ -92,10 +39,10 @@ async fn killed_at_any_moment(deployment: Deployment, documents: u32, kills: u32
     let mut acknowledged = Acknowledged::new();
     let (mut next, per_life) = (0, documents / kills);
     for _ in 0..kills {
-        let mut service = Service::start(&deployment, observer.user, None);
+        let mut service = child::start(&deployment, observer.user, None);
         assert!(service.ready().await);
         for number in next..next + per_life {
-            service.order((number, script_of(number), millis_of(number)));
+            service.order(order(number));
         }
         next += per_life;
         let end = Instant::now() + Duration::from_millis(dice.random_range(20..400));
@@ -111,28 +58,23 @@ async fn killed_at_any_moment(deployment: Deployment, documents: u32, kills: u32
         }
     }
     // Those that no life acknowledged are sent again, as a client would.
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
     let missing: Vec<u32> = (0..next).filter(|number| !acknowledged.contains_key(number)).collect();
     let survived = next as usize - missing.len();
     for &number in &missing {
-        service.order((number, script_of(number), millis_of(number)));
+        service.order(order(number));
     }
     while acknowledged.len() < next as usize {
         let (number, id, hash) =
             service.ack_within(Duration::from_secs(20)).await.expect("an acknowledgement");
         acknowledged.insert(number, (id, hash));
     }
-    settled(&observer.app, &acknowledged).await;
-    account(&observer.app, &acknowledged).await;
+    let findings = all_is_well(&observer.app, &acknowledged).await;
     assert!(service.terminate(Duration::from_secs(12)).await.is_some());
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    let swept = filot::worker::sweep_files(&observer.app, Duration::ZERO).await.unwrap();
-    let again = filot::worker::sweep_files(&observer.app, Duration::ZERO).await.unwrap();
-    assert_eq!(again.erased, 0, "one search finds all");
     println!(
         "{documents} documents, {kills} kills: {survived} acknowledged across kills, {} orphan files swept",
-        swept.erased
+        findings.swept
     );
     assert!(survived > 0 && !missing.is_empty(), "the kills hit nothing or everything");
 }
@@ -188,10 +130,10 @@ async fn killed_at_named_places(deployment: Deployment, times: u32) {
         let mut died = 0;
         for nth in 1..=times {
             let failpoint = format!("{place}:{}", 1 + nth % 3);
-            let mut service = Service::start(&deployment, observer.user, Some(&failpoint));
+            let mut service = child::start(&deployment, observer.user, Some(&failpoint));
             if service.ready().await {
                 for _ in 0..8 {
-                    service.order((number, script_of(number), millis_of(number)));
+                    service.order(order(number));
                     number += 1;
                 }
                 // One whose reader fails at first, for the places that only a retry passes.
@@ -210,10 +152,9 @@ async fn killed_at_named_places(deployment: Deployment, times: u32) {
         }
         assert!(died > 0, "{place} was never passed");
     }
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
-    settled(&observer.app, &acknowledged).await;
-    account(&observer.app, &acknowledged).await;
+    all_is_well(&observer.app, &acknowledged).await;
     assert!(service.terminate(Duration::from_secs(12)).await.is_some());
 }
 
@@ -238,7 +179,7 @@ async fn a_poisonous_document_harms_no_other(deployment: Deployment) {
     let poison = observer.upload(card(999_999, Script::Aborts, 0)).await.unwrap().id;
     let mut others = Vec::new();
     for number in 0..500 {
-        others.push((number, observer.upload(card(number, script_of(number), 1)).await.unwrap().id));
+        others.push((number, observer.upload(card(number, order(number).1, 1)).await.unwrap().id));
         if number == 250 {
             // A second one in the middle.
             observer.upload(card(999_998, Script::Aborts, 0)).await.unwrap();
@@ -256,7 +197,7 @@ async fn a_poisonous_document_harms_no_other(deployment: Deployment) {
     };
     while !is_done().await {
         assert!(start.elapsed() < POISON, "not done after {lives} lives");
-        let mut service = Service::start(&deployment, observer.user, None);
+        let mut service = child::start(&deployment, observer.user, None);
         lives += 1;
         service.ready().await;
         while !service.died(Duration::from_millis(500)).await {
@@ -269,7 +210,7 @@ async fn a_poisonous_document_harms_no_other(deployment: Deployment) {
     assert_eq!((end.status, end.failure_code.as_deref()), (Status::Failed, Some("worker_crash")));
     for (number, id) in others {
         let document = observer.document(id).await;
-        assert_eq!((document.status, document.verification), wanted(script_of(number)), "{number}");
+        assert_eq!((document.status, document.verification), end_of(order(number).1), "{number}");
         assert_ne!(document.failure_code.as_deref(), Some("worker_crash"));
     }
     println!("500 documents beside two poisonous ones: {lives} lives, {:?}", start.elapsed());
@@ -289,7 +230,7 @@ async fn a_poisonous_document_harms_no_other_full() {
 async fn asked_to_stop(deployment: Deployment) {
     let deployment = deployment.with("FILOT_SERVER_SHUTDOWN_GRACE_S", "5");
     let observer = TestApp::new(&deployment).await;
-    let mut service = Service::start(&deployment, observer.user, None);
+    let mut service = child::start(&deployment, observer.user, None);
     assert!(service.ready().await);
     let mut acknowledged = Vec::new();
     // Two that take longer than the grace, and more than can be in hand.

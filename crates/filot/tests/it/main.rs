@@ -11,6 +11,7 @@
 
 mod support;
 
+mod alarms;
 mod audit;
 mod backup;
 mod bench;
@@ -23,16 +24,27 @@ mod console;
 mod dashboard;
 mod demo;
 mod desk;
+mod disk;
 mod doctor;
 mod durability;
+mod evidence;
 mod flow;
+mod gpu;
 mod health;
 mod http;
+mod live;
+mod locks;
 mod malformed;
+mod memory;
+mod migrations;
 mod pages;
 mod pdf;
+mod privacy;
 mod program;
 mod queue;
 mod retake;
 mod scan;
+mod selftest;
 mod store;
+#[cfg(feature = "temporal")]
+mod temporal;

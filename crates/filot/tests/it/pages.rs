@@ -102,7 +102,7 @@ async fn neither_page_has_barriers_in_light_or_dark() {
         fits(&browser, "dashboard").await;
         browser.click(".ranges a[href$='=90']").await;
         browser
-            .until("90 days", async || browser.attr("[aria-current]", "href").await.ends_with("=90"))
+            .until("90 days", async || browser.attr(".ranges [aria-current]", "href").await.ends_with("=90"))
             .await;
         browser.close().await;
     }

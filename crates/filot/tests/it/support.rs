@@ -1,18 +1,22 @@
 //! What the tests stand on.
 
+pub(crate) mod alarm;
 pub(crate) mod app;
 pub(crate) mod backends;
 pub(crate) mod browser;
 pub(crate) mod buli2;
-pub(crate) mod cards;
 pub(crate) mod child;
 pub(crate) mod desk;
 pub(crate) mod desk_server;
+pub(crate) mod disk;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod serve;
+#[cfg(feature = "temporal")]
+pub(crate) mod temporal;
 
 pub(crate) use app::{Deployment, TestApp};
+pub(crate) use filot::selftest::cards;
 
 use std::time::{Duration, Instant};
 

@@ -63,7 +63,7 @@
       },
       reveal: (tool) => {
         const on = document.body.classList.toggle('reveal');
-        tool.textContent = on ? tool.dataset.on : tool.dataset.off;
+        one('span', tool).textContent = on ? tool.dataset.on : tool.dataset.off;
       },
       toggle: () => show(view === 'original' ? 'straightened' : 'original'),
     };
@@ -117,7 +117,7 @@
     if (!decision) return;
     for (const other of all('.decision[open]')) if (other !== decision) other.open = false;
     decision.open = !decision.open;
-    if (decision.open) one('button', decision).focus();
+    if (decision.open) (one('[data-usual]', decision) || one('button', decision)).focus();
   };
 
   const keys = {
@@ -153,7 +153,7 @@
   // A second click while the first is on its way would only be told that the first has won.
   document.addEventListener('submit', (event) => {
     const form = event.target;
-    if (form.method === 'dialog') return;
+    if (form.method === 'dialog' || event.defaultPrevented) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = '1';
   });
@@ -169,8 +169,71 @@
     }, 250);
   }
 
-  // After saving a field the page comes back to it.
-  const there = location.hash.startsWith('#field-') && one(location.hash);
+  // Of closed lists one letter may be enough: the rest is added behind the caret, to be typed over or removed.
+  document.addEventListener('input', (event) => {
+    const input = event.target, words = input.dataset.words;
+    if (!words || event.inputType !== 'insertText' || input.selectionEnd !== input.value.length) return;
+    const typed = input.value.toUpperCase(), word = words.split('|').find((entry) => entry.startsWith(typed));
+    if (!word) return;
+    input.value = word;
+    input.setSelectionRange(typed.length, word.length);
+  });
+
+  // Live: the server says what happens. Where it cannot, the page asks now and then.
+  const live = one('[data-live]');
+  const tell = (selector, text) => {
+    const box = one(selector);
+    if (!box) return;
+    one('span', box).textContent = text;
+    box.hidden = !text;
+  };
+  if (live) {
+    let source = null, seen = performance.now();
+    const listening = () => source && source.readyState === EventSource.OPEN;
+    const refresh = () => { const queue = one('#queue'); if (queue) htmx.trigger(queue, 'refresh'); };
+    const lock = ({ mine, version, text }) => {
+      // What this page has just sent changes the review, too; the answer is on its way.
+      if (one('form[data-sent]')) return;
+      const same = version === Number(live.dataset.version);
+      tell('#lock', mine ? (same ? '' : live.dataset.changed) : text);
+    };
+    const connect = () => {
+      if (document.hidden || (source && source.readyState !== EventSource.CLOSED)) return;
+      source = new EventSource(live.dataset.live);
+      source.addEventListener('queue', refresh);
+      source.addEventListener('lock', (event) => lock(JSON.parse(event.data)));
+      source.addEventListener('ending', (event) => tell('#ending', JSON.parse(event.data)));
+      source.addEventListener('ended', () => location.reload());
+    };
+    connect();
+    // Browsers keep few connections to one server: pages that nobody sees let theirs go.
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) { if (source) source.close(); source = null; } else { connect(); refresh(); }
+    });
+    setInterval(() => {
+      if (document.hidden) return;
+      connect();
+      if (!listening()) refresh();
+    }, 15000);
+    document.addEventListener('htmx:beforeSwap', (event) => {
+      if (event.detail.xhr.responseURL.endsWith('/console/login')) { event.detail.shouldSwap = false; location.reload(); }
+    });
+    document.addEventListener('htmx:responseError', ({ detail: { xhr } }) => {
+      if (xhr.status === 409) tell('#lock', xhr.responseText);
+    });
+    // Whoever works on a page without loading another is not idle.
+    const alive = () => {
+      const now = performance.now(), token = one('input[name=csrf]');
+      if (now - seen < 30000 && one('#ending').hidden) return;
+      seen = now;
+      fetch('/console/alive', { method: 'POST', body: new URLSearchParams({ csrf: token.value }) }).catch(() => {});
+    };
+    for (const kind of ['keydown', 'pointerdown']) document.addEventListener(kind, alive, { capture: true, passive: true });
+  }
+
+  // After saving a field the page comes back to it, or goes on to the next that needs a look.
+  const saved = location.hash.startsWith('#field-') && one(location.hash);
+  const there = saved && (one('.field.failed, .field.weak') || saved);
   if (there) {
     scrollTo(0, 0);
     there.focus({ preventScroll: true });

@@ -51,6 +51,7 @@ words! {
     you: "Anda", "You";
     no_rulings: "Belum ada keputusan dalam rentang ini.", "No decisions in this range yet.";
     agreement: "Kesepakatan pemeriksa kedua", "Agreement of second looks";
+    second_look: "pemeriksaan kedua", "second looks";
     first_second: "Pertama ↓ kedua →", "First ↓ second →";
     kappa: "Kappa Cohen", "Cohen’s kappa";
     kappa_means: "1 berarti selalu sepakat, 0 berarti tidak lebih dari kebetulan.",
@@ -88,6 +89,11 @@ impl Words {
     /// What a chart over days shows, in a sentence.
     pub(super) fn described(&self, what: &str, days: i16, total: u64) -> String {
         format!("{what}: {total} {}.", self.in_days.replace('#', &days.to_string()))
+    }
+
+    /// How many second looks a number is about.
+    pub(super) fn second_looks(&self, days: i16, count: u64) -> String {
+        format!("{count} {}", self.in_days.replace('#', &days.to_string()))
     }
 
     /// The head of a table.

@@ -8,17 +8,19 @@ use filot::app::App;
 use filot::card_reader::CardReader;
 use filot::clock::Clock;
 use filot::config::Config;
-use filot::document::{CardType, Document, DocumentId, UserId};
-use filot::intake::{self, Upload};
+use filot::document::{Document, DocumentId, UserId};
+use filot::intake;
 use filot::queue::Lane;
+use filot::selftest::cards::scripted;
+pub(crate) use filot::selftest::child::upload;
 use filot::store::{Event, NewUser, Role};
-use filot::worker::{Worker, run_upkeep};
+use filot::worker::run_upkeep;
+use filot::workflow::read_documents;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::Server;
-use super::cards::scripted;
 use super::eventually;
 use super::proxy::Proxy;
 use super::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
@@ -141,8 +143,8 @@ impl TestApp {
 
     /// Starts a worker and the upkeep.
     pub(crate) fn work(&mut self) {
-        let worker = Worker::new(self.app.clone(), Lane::Cpu);
-        self.running.push(tokio::spawn(worker.run(self.stop.clone())));
+        let readers = read_documents(self.app.clone(), Lane::Cpu, self.stop.clone());
+        self.running.push(tokio::spawn(readers));
         self.running.push(tokio::spawn(run_upkeep(self.app.clone(), self.stop.clone())));
     }
 
@@ -179,10 +181,6 @@ impl TestApp {
         })
         .await;
     }
-}
-
-pub(crate) fn upload(user: UserId, bytes: Bytes) -> Upload {
-    Upload { user, card_type: CardType::Ktp, media_type: Some("image/png".into()), bytes, idempotency: None }
 }
 
 pub(crate) async fn make_user(app: &App) -> UserId {

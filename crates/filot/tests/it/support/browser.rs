@@ -6,10 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::{ParseError, Url};
 
 use super::backends::free_port;
 
@@ -65,6 +68,13 @@ impl Browser {
         let (width, height) = setting.size;
         client.set_window_size(width, height).await.unwrap();
         Self { client, driver, base: base.to_owned(), _profile: profile }
+    }
+
+    /// Runs a script in every page before its own.
+    pub(crate) async fn before_pages(&self, source: &str) {
+        let cmd = "Page.addScriptToEvaluateOnNewDocument".to_owned();
+        let order = DevTools(json!({ "cmd": cmd, "params": { "source": source } }));
+        self.client.issue_cmd(order).await.unwrap();
     }
 
     pub(crate) async fn goto(&self, path: &str) {
@@ -148,6 +158,20 @@ impl Browser {
         let _ = self.client.clone().close().await;
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+    }
+}
+
+/// An order of Chromium's own protocol.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.0.to_string()))
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Desk {
     pub(crate) it: TestApp,
     pub(crate) base: String,
     pub(crate) clock: Clock,
-    _deployment: Deployment,
+    pub(crate) deployment: Deployment,
 }
 
 /// Somebody who can sign in.
@@ -46,9 +46,12 @@ impl Staff {
 impl Desk {
     /// With the reader that documents of [`super::desk`] need, or with a real one where `app` makes it.
     pub(crate) async fn start() -> Self {
-        let deployment = generous(Deployment::embedded())
-            .with("FILOT_DESK_SECOND_LOOK_SHARE", "0")
-            .with("FILOT_DESK_UNDO_S", "60");
+        Self::start_on(Deployment::embedded()).await
+    }
+
+    pub(crate) async fn start_on(deployment: Deployment) -> Self {
+        let deployment =
+            generous(deployment).with("FILOT_DESK_SECOND_LOOK_SHARE", "0").with("FILOT_DESK_UNDO_S", "60");
         let clock = Clock::by_hand(Timestamp::now());
         let app = deployment.app_with(super::desk::assessed(), clock).await;
         Self::on(app, clock, deployment).await
@@ -75,7 +78,7 @@ impl Desk {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let service = api.router().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Self { it, base, clock, _deployment: deployment }
+        Self { it, base, clock, deployment }
     }
 
     pub(crate) async fn staff(&self, name: &'static str, role: Role) -> Staff {
