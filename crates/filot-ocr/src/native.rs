@@ -255,7 +255,7 @@ impl NativeEngine {
             lines[i] = line(&boxes[i].0, glyphs);
         }
         let unsure = |lines: &[Option<Line>], least: f32, shortest: usize| -> Vec<usize> {
-            let below = |line: &Line| line.text.len() >= shortest && weakest(line) < least;
+            let below = |line: &Line| line.text.trim().len() >= shortest && weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
         let passes = [(SURE, SHORTEST, View::Plain), (FAIRLY_SURE, SHORTEST_CLEANED, View::Even)];
