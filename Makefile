@@ -1,9 +1,12 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-gpu bench-load bench-curves bench-soak capacity fuzz-api lint models setup axe screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-curves bench-soak capacity fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
+# What the program is built with beside what it always has: `make run FEATURES=temporal`.
+FEATURES ?=
+BUILD = $(CARGO) build --release --package filot $(addprefix --features ,$(FEATURES))
 FILOT = $(or $(CARGO_TARGET_DIR),target)/release/filot
 # Seed and number of the cards that `make samples` draws.
 SEED ?= 7
@@ -34,12 +37,19 @@ models:
 axe:
 	@scripts/axe.sh
 
+temporal:
+	@scripts/temporal.sh
+
+# After an intended change of a workflow that no running one can follow (see crates/filot-temporal/tests/replay.rs).
+histories: temporal
+	$(CARGO) test --package filot --features temporal --test it -- --ignored --exact temporal::histories::record
+
 run: setup models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	$(FILOT) serve
 
 samples: setup models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@rm -rf $(OUT)/samples $(OUT)/annotated
 	$(FILOT) sample --count $(COUNT) --seed $(SEED) --out $(OUT)/samples
 	@# The status of scan tells that some of the drawn cards need a person or are rejected: as they should be.
@@ -48,62 +58,63 @@ samples: setup models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
-test: setup models axe
+test: setup models axe temporal
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --workspace; \
+		$(CARGO) nextest run --workspace --features filot/temporal; \
 	else \
-		$(CARGO) test --workspace; \
+		$(CARGO) test --workspace --features filot/temporal; \
 	fi
 
 bench: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	$(FILOT) bench $(if $(SET),--set $(SET),--report docs/accuracy.md)
 
 bench-gpu: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@test -f models-gpu/libonnxruntime.so || scripts/gpu-runtime.sh models-gpu
 	FILOT_READER_LIBRARY=models-gpu/libonnxruntime.so $(FILOT) bench-gpu --report docs/gpu.md
 
 bench-load: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@scripts/load.sh
 
 bench-curves bench-soak: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@for what in $(if $(filter bench-soak,$@),soak,scripted real); do \
 		python3 scripts/curves.py $$what $(FILOT) docs/load.md || exit 1; \
 	done
 
 capacity: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@python3 scripts/capacity.py $(FILOT) docs/capacity.md
 
 fuzz-api: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@scripts/schemathesis.sh
 
 screenshots: setup models axe
 	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots pages::screenshots
 
 image: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@scripts/build-image.sh api filot:local
 
 check-deploy:
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@scripts/check-deploy.sh
 
 image-check: models
-	$(CARGO) build --release --package filot
+	$(BUILD)
 	@scripts/image-check.sh
 
 terraform-check:
-	$(CARGO) build --release --package filot
+	$(BUILD) --features temporal
 	@scripts/terraform-check.sh
 
 lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features filot/temporal -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny check licenses bans sources; \
 	else \

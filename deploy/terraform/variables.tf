@@ -105,7 +105,7 @@ variable "stack_project_id" {
 }
 
 variable "temporal" {
-  description = "Temporal, if documents go through it; null: the queue."
+  description = "Temporal, if documents go through it (images built with FEATURES=temporal); null: the queue."
   type        = object({ endpoint = string, namespace = string })
   default     = null
 }

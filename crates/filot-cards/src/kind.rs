@@ -106,6 +106,8 @@ pub(crate) struct Evidence {
     pub(crate) other_title: Option<&'static str>,
     /// Much text was read sharply that neither card accounts for.
     foreign_text: bool,
+    /// Hardly anything but a number stands on a well-lit thing.
+    bare_number: bool,
     /// Nothing was read, but the picture may hold a card that is too poor to read.
     pub(crate) perhaps_unreadable: bool,
 }
@@ -130,6 +132,7 @@ impl Evidence {
             typed_form: typed_form(ktp),
             other_title: other_title(page),
             foreign_text: foreign_text(page, ktp, npwp),
+            bare_number: bare_number(page),
             perhaps_unreadable: perhaps_unreadable(page),
         }
     }
@@ -143,7 +146,7 @@ impl Evidence {
         };
         let another = self.other_title.is_some() && own < 4.0
             || self.typed_form && (document == DocumentType::Ktp || own < 4.0)
-            || self.foreign_text && own < 1.0;
+            || (self.foreign_text || self.bare_number) && own < 1.0;
         match points {
             _ if another => Strength::None,
             points if points >= clear => Strength::Clear,
@@ -259,8 +262,11 @@ fn typed_form(sheet: &KtpSheet) -> bool {
     if labels < 5 {
         return false;
     }
-    let province_as_label = of(Slot::Province).is_some_and(|placed| placed.label >= LABEL && placed.colon);
-    let province_at_left = of(Slot::Province).and_then(|placed| placed.label_mm).is_some_and(|mm| mm < 8.0);
+    let listed_province = province_in_list(sheet);
+    let province_as_label =
+        listed_province || of(Slot::Province).is_some_and(|placed| placed.label >= LABEL && placed.colon);
+    let province_at_left =
+        listed_province || of(Slot::Province).and_then(|placed| placed.label_mm).is_some_and(|mm| mm < 8.0);
     let indents: Vec<f32> = [Slot::RtRw, Slot::Village, Slot::District]
         .into_iter()
         .filter_map(|slot| of(slot).filter(|placed| placed.label >= LABEL).and_then(|placed| placed.label_mm))
@@ -272,6 +278,17 @@ fn typed_form(sheet: &KtpSheet) -> bool {
     let signs = [province_as_label, province_at_left, not_indented, no_regency, number_like_any];
     let strong = province_as_label || not_indented;
     strong && signs.into_iter().filter(|sign| *sign).count() >= 3
+}
+
+/// PROVINSI stands at the left like the other labels, with a colon after it.
+fn province_in_list(sheet: &KtpSheet) -> bool {
+    sheet.layout.rows.iter().any(|row| {
+        let Some(piece) = row.pieces.first() else { return false };
+        let label = confusion::prefix(&piece.span.glyphs, "PROVINSI");
+        let rest = Span::join(row.pieces.iter().map(|piece| piece.span.clone())).slice(label.end, usize::MAX);
+        let colon = rest.glyphs.iter().map(first).find(|c| *c != ' ') == Some(':');
+        label.similarity >= LABEL && colon && sheet.columns.mm(piece.span.rect().x0, row.y) < 8.0
+    })
 }
 
 fn other_title(page: &Page) -> Option<&'static str> {
@@ -306,18 +323,39 @@ fn foreign_text(page: &Page, ktp: &KtpSheet, npwp: &NpwpSheet) -> bool {
     sharp >= SHARP_LETTERS && by_ktp.max(by_npwp) * 2 < sharp
 }
 
+/// A picture that shows its one or two lines sharply, and would show the others if there were any.
+fn bare_number(page: &Page) -> bool {
+    const LINES: usize = 2;
+    const DIGITS: usize = 14;
+    let Quality { card_width_px, brightness, contrast, edge_width_px, glare, .. } = page.quality;
+    let telling: Vec<_> =
+        page.lines.iter().filter(|line| line.text.chars().any(|c| c.is_ascii_alphanumeric())).collect();
+    let number = telling.iter().any(|line| {
+        let digits = line.text.chars().filter(char::is_ascii_digit).count();
+        digits >= DIGITS && line.confidence >= SHARP_CONFIDENCE
+    });
+    let legible = brightness > 0.4 && contrast > 0.3 && glare < 0.1 && card_width_px > 400.0;
+    let sharp = edge_width_px < 0.005 * card_width_px;
+    telling.len() <= LINES && number && legible && sharp
+}
+
 /// Brightness below which a picture is dim.
 const DIM: f32 = 0.28;
 /// Contrast of a dim picture in which neither outline nor text shows although a card may be there. Bare surfaces have
 /// less; with more, a card would show.
 const VEILED: std::ops::Range<f32> = 0.08..0.15;
+/// Brightness, and pixels across the thing, from which on text would show.
+const BRIGHT: f32 = 0.7;
+const LARGE_PX: f32 = 350.0;
 
 /// The picture is too dark, blurred or small to read, and a card's frame was found in it or could not be: better ask again
 /// than reject.
 fn perhaps_unreadable(page: &Page) -> bool {
     let Quality { card_width_px, brightness, contrast, glare, .. } = page.quality;
     let measured = card_width_px > 0.0;
-    let poor = brightness < DIM || contrast < 0.25 || card_width_px < 250.0 || glare > 0.25;
+    // A veil of light takes the contrast; a bright, large and even thing without a line of text is a photo or a wall.
+    let veiled = contrast < 0.25 && !(brightness > BRIGHT && card_width_px > LARGE_PX);
+    let poor = brightness < DIM || veiled || card_width_px < 250.0 || glare > 0.25;
     let framed = page.frame.framing == Framing::Card && has_card_shape(page);
     measured && (poor && framed || brightness < DIM && VEILED.contains(&contrast))
 }
@@ -336,6 +374,34 @@ fn has_card_shape(page: &Page) -> bool {
 mod tests {
     use super::*;
     use filot_ocr::page::Frame;
+
+    #[test]
+    fn a_number_alone_on_a_sharp_picture_is_no_card() {
+        let seen = |brightness, text: &str| {
+            let rect = filot_ocr::page::Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 };
+            let line = |text: &str| filot_ocr::page::Line {
+                text: text.to_owned(),
+                confidence: 0.98,
+                glyphs: Vec::new(),
+                rect,
+                angle: 0.0,
+            };
+            let to_photo = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+            let frame = Frame { framing: Framing::Text, width: 800.0, height: 600.0, to_photo, turned: 0 };
+            let quality = Quality {
+                card_width_px: 800.0,
+                brightness,
+                contrast: 0.6,
+                edge_width_px: 2.0,
+                ..Quality::default()
+            };
+            bare_number(&Page { frame, lines: text.lines().map(line).collect(), quality })
+        };
+        assert!(seen(0.8, "NIK : 3171014501900003"));
+        assert!(!seen(0.1, "NIK : 3171014501900003"), "the rest may be in the dark");
+        assert!(!seen(0.8, "PROVINSI BALI\nKOTA DENPASAR\nNIK : 3171014501900003"));
+        assert!(!seen(0.8, "3171 0145"));
+    }
 
     #[test]
     fn a_picture_too_dark_to_show_an_outline_may_hold_a_card_and_a_bare_one_does_not() {

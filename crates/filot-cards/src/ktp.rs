@@ -1,9 +1,11 @@
 //! The KTP: its printed template, how a page is laid onto it, and what its fields mean.
 
 pub(crate) mod align;
+mod citizen;
 pub(crate) mod columns;
 mod fit;
 pub(crate) mod parse;
+mod place;
 pub(crate) mod regions;
 pub(crate) mod repair;
 pub(crate) mod template;

@@ -68,6 +68,11 @@ impl Reading {
     }
 }
 
+/// A reading that the recogniser doubts less than this, in wrong characters, is not taken for a word that is farther away
+/// than the other, also in characters.
+const SURE_DOUBT: f32 = 0.25;
+const SURE_DISTANCE: f32 = 1.2;
+
 /// Expected number of wrong letters and digits.
 pub(crate) fn doubt(span: &Span) -> f32 {
     span.glyphs
@@ -145,6 +150,10 @@ pub(crate) fn listed(span: &Span, lists: &[&[&'static str]]) -> Option<Reading> 
         .iter()
         .filter_map(|list| vocabulary::closest(&span.glyphs, list))
         .min_by(|a, b| a.distance.total_cmp(&b.distance))?;
+    // What was read surely and differs all the same is another word, not a misreading.
+    if found.distance > SURE_DISTANCE && doubt(span) < SURE_DOUBT {
+        return None;
+    }
     Some(from_entry(span, found.entry, found.distance, Repair::Vocabulary))
 }
 
@@ -179,6 +188,14 @@ mod tests {
             rect: Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 },
             angle: 0.0,
         })
+    }
+
+    fn sure(text: &str) -> Span {
+        let mut span = span(text);
+        for glyph in &mut span.glyphs {
+            glyph.candidates[0].1 = 0.99;
+        }
+        span
     }
 
     fn value(text: &str, kind: Text) -> Option<String> {
@@ -218,6 +235,8 @@ mod tests {
         );
         let near = listed(&span("WIRA5WASTA"), &[&vocabulary::OCCUPATION]).unwrap();
         assert_eq!((near.value.as_str(), near.repairs.as_slice()), ("WIRASWASTA", &[Repair::Vocabulary][..]));
+        // Read surely, and a word of its own.
+        assert!(listed(&sure("CONSULTANT"), &[&vocabulary::OCCUPATION]).is_none());
         assert!(listed(&span("ASTRONOT"), &[&vocabulary::OCCUPATION]).is_none());
     }
 }

@@ -12,6 +12,9 @@ use crate::span::first;
 
 /// At least this similar, or the reading is something else.
 const MIN_SIMILARITY: f32 = 0.7;
+/// Likewise for a list of few entries that differ much.
+const MIN_SIMILARITY_OF_FEW: f32 = 0.6;
+const FEW: usize = 21;
 /// The next best entry must be this much farther away, or the choice would be a guess.
 const MARGIN: f32 = 0.45;
 
@@ -30,11 +33,12 @@ pub(crate) const EXACT: f32 = 0.35;
 pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> {
     let mut best: Option<Match> = None;
     let mut second = f32::INFINITY;
+    let least = if list.len() <= FEW { MIN_SIMILARITY_OF_FEW } else { MIN_SIMILARITY };
     let letters = glyphs.iter().filter(|glyph| first(glyph).is_ascii_alphanumeric()).count() as f32;
     for &entry in list {
         // Letters too many or too few alone put it out of reach.
         let weight = confusion::weight(entry);
-        if confusion::MISSING * (letters - weight).abs() > (1.0 - MIN_SIMILARITY) * weight + MARGIN {
+        if confusion::MISSING * (letters - weight).abs() > (1.0 - least) * weight + MARGIN {
             continue;
         }
         let distance = confusion::distance(glyphs, entry);
@@ -47,7 +51,7 @@ pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> 
         }
     }
     best.filter(|found| {
-        let near = found.distance <= (1.0 - MIN_SIMILARITY) * confusion::weight(found.entry);
+        let near = found.distance <= (1.0 - least) * confusion::weight(found.entry);
         near && (found.distance < EXACT / 2.0 && second > found.distance || second - found.distance >= MARGIN)
     })
 }
@@ -372,6 +376,7 @@ mod tests {
         assert_eq!(closest_in("LAKI LAKI", &GENDER), Some("LAKI-LAKI"));
         assert_eq!(closest_in("BURUHHARIANLEPAS", &OCCUPATION), Some("BURUH HARIAN LEPAS"));
         assert_eq!(closest_in("PELAJAR MAHASISWA", &OCCUPATION), Some("PELAJAR/MAHASISWA"));
+        assert_eq!(closest_in("WIN", &MARITAL_STATUS), Some("KAWIN"));
         assert_eq!(closest_in("KARYAWAN BUMD", &OCCUPATION), Some("KARYAWAN BUMD"));
         assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
         assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));

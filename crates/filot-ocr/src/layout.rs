@@ -62,6 +62,11 @@ pub(crate) fn is_along(text_box: &TextBox, degrees: f32) -> bool {
     !elongated || difference(angle(text_box), degrees).abs() <= TOLERANCE_DEGREES
 }
 
+/// Whether a box is a line of text of the given direction.
+pub(crate) fn is_line_along(text_box: &TextBox, degrees: f32) -> bool {
+    text_box.quad.width() > MIN_ELONGATION * text_box.quad.height() && is_along(text_box, degrees)
+}
+
 /// `a - b` for undirected lines: -90..90.
 fn difference(a: f32, b: f32) -> f32 {
     (a - b + 90.0).rem_euclid(180.0) - 90.0

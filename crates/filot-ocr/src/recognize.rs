@@ -236,3 +236,27 @@ impl Alphabet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Classes: 0 none, 1, 2, 3.
+    fn glyph(from: usize, to: usize, class: usize) -> (usize, usize, Vec<f32>) {
+        let mut values = vec![0.01; 4];
+        values[class] = 0.9;
+        (from, to, values)
+    }
+
+    #[test]
+    fn a_letter_passed_over_casts_doubt_and_a_blur_does_not() {
+        let glyphs = [glyph(2, 3, 1), glyph(9, 9, 2)];
+        // Class 3 between the two: before it stands the first.
+        assert_eq!(doubts(&glyphs, &[(1, 6, 3, 0.4)]), [0.4, 0.0]);
+        // The first letter itself, one step on.
+        assert_eq!(doubts(&glyphs, &[(1, 4, 1, 0.4)]), [0.0, 0.0]);
+        // Behind the last.
+        assert_eq!(doubts(&glyphs, &[(2, 13, 3, 0.2)]), [0.0, 0.2]);
+        assert!(doubts(&[], &[(0, 1, 3, 0.4)]).is_empty());
+    }
+}

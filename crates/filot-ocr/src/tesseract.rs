@@ -14,7 +14,8 @@ use crate::child::{self, Allowance, ChildError};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing};
 use crate::geometry::Homography;
 use crate::image::Photo;
-use crate::native::{card_canvas, whole_photo};
+use crate::native::whole_photo;
+use crate::outline::{OutlineSearch, card_canvas};
 use crate::page::{Framing, Line, Page, Rect};
 use crate::quality;
 
@@ -127,7 +128,7 @@ impl OcrEngine for TesseractEngine {
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
         let start = Instant::now();
         let whole = whole_photo(photo);
-        let card = card_canvas(&whole, &[], &[0.0, 90.0]).map(|(canvas, ..)| canvas);
+        let card = card_canvas(&whole, &[], &[0.0, 90.0], OutlineSearch::Edges).map(|found| found.canvas);
         let mut timing = Timing { find: start.elapsed().as_secs_f32() * 1000.0, ..Timing::default() };
 
         let start = Instant::now();

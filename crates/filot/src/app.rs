@@ -18,6 +18,7 @@ use crate::queue::table::TableQueue;
 use crate::queue::{self, Lane, Queue};
 use crate::reader::{Reader, ReaderError};
 use crate::store::{self, Store};
+use crate::workflow::{self, Workflow};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub enum Error {
     Buli2(#[from] reqwest::Error),
     #[error(transparent)]
     Reader(#[from] ReaderError),
+    #[error(transparent)]
+    Workflow(#[from] workflow::Error),
 }
 
 /// The service. A clone is the same service.
@@ -48,6 +51,8 @@ pub struct Parts {
     pub store: Store,
     pub blobs: Blobs,
     pub queue: Arc<dyn Queue>,
+    /// What carries documents to their readers.
+    pub workflow: Workflow,
     pub changes: Changes,
     /// The external reviewers, if there are any.
     pub buli2: Option<Buli2>,
@@ -103,6 +108,7 @@ impl App {
         } else {
             Arc::new(TableQueue::new(store.clone()))
         };
+        let workflow = Workflow::new(service)?;
         let buli2 = Buli2::new(service)?;
         let cores = service.worker.readers();
         Ok(Self(Arc::new(Parts {
@@ -112,12 +118,18 @@ impl App {
             blobs,
             changes: Changes::new(Arc::clone(&queue)),
             queue,
+            workflow,
             buli2,
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),
             config,
         })))
+    }
+
+    /// Whether the job of a document is made in the transaction of its row.
+    pub fn makes_jobs_with_rows(&self) -> bool {
+        self.workflow.makes_jobs_with_rows(&*self.queue)
     }
 
     /// How many documents may be read at a time.

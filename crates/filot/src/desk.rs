@@ -235,6 +235,7 @@ pub async fn settle(app: &App) -> Result<usize> {
                 if let Ok(document) = app.store.document(id).await {
                     app.changes.announce(&document).await;
                 }
+                app.workflow.review_decided(ruling.review_id, ruling.ruling);
             }
             Ok(CarriedOut::Next(stage)) => {
                 info!(review = %ruling.review_id, %stage, "somebody else's turn");

@@ -140,6 +140,7 @@ fn routes(max_upload: usize) -> OpenApiRouter<Api> {
         .routes(routes!(internal::queue))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
+        .routes(routes!(health::temporal))
         .routes(routes!(metrics::metrics))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
     let upload = OpenApiRouter::new().routes(routes!(upload::upload)).layer(upload);

@@ -74,7 +74,7 @@ struct Checked {
 /// See [`Error`]; nothing is stored then, but for a file that the sweeper erases.
 pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
     let (new, bytes) = stored(app, upload).await?;
-    let document = app.store.create_document(new, app.queue.in_database()).await?;
+    let document = app.store.create_document(new, app.makes_jobs_with_rows()).await?;
     Ok(received(app, document, bytes).await)
 }
 
@@ -85,7 +85,7 @@ pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
 pub async fn submit_retake(app: &App, upload: Upload, token_hash: &str) -> Result<Replaced, Error> {
     let (new, bytes) = stored(app, upload).await?;
     let limit = app.config.service.desk.retakes;
-    let replaced = app.store.replace_document(new, app.queue.in_database(), token_hash, limit).await?;
+    let replaced = app.store.replace_document(new, app.makes_jobs_with_rows(), token_hash, limit).await?;
     Ok(match replaced {
         Replaced::By(document) => Replaced::By(Box::new(received(app, *document, bytes).await)),
         other => other,
@@ -136,7 +136,7 @@ async fn received(app: &App, document: Document, bytes: u64) -> Document {
 pub async fn trigger(app: &App, id: DocumentId, actor: &Actor) -> store::Result<Document> {
     let document = app.store.document(id).await?;
     let document = match document.status {
-        Status::Failed => match app.store.reprocess(id, actor, app.queue.in_database()).await {
+        Status::Failed => match app.store.reprocess(id, actor, app.makes_jobs_with_rows()).await {
             Ok(document) => document,
             // Someone else was quicker, or a person decides on it: it stays as it is.
             Err(store::Error::Illegal(_) | store::Error::Conflict) => app.store.document(id).await?,
@@ -151,10 +151,10 @@ pub async fn trigger(app: &App, id: DocumentId, actor: &Actor) -> store::Result<
     Ok(document)
 }
 
-/// Puts a stored document in the queue. A failure is no error: the reaper finds the document by its row.
+/// Hands a stored document on. A failure is no error: the reaper finds the document by its row.
 async fn dispatch(app: &App, lane: Lane, id: DocumentId) {
-    if let Err(error) = app.queue.push(lane, id, Duration::ZERO).await {
-        warn!(document = %id, %error, "not queued now; the reaper will");
+    if let Err(error) = app.workflow.dispatch(&*app.queue, lane, id).await {
+        warn!(document = %id, %error, "not handed on now; the reaper will");
     }
 }
 

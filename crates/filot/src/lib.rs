@@ -39,3 +39,4 @@ pub mod serve;
 pub mod store;
 pub mod telemetry;
 pub mod worker;
+pub mod workflow;

@@ -21,7 +21,8 @@ use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
 use crate::telemetry::gauges;
-use crate::worker::{Worker, run_upkeep};
+use crate::worker::run_upkeep;
+use crate::workflow::read_documents;
 use crate::{sample, telemetry};
 
 /// The account that is made where nothing is at stake: embedded, in development.
@@ -49,7 +50,7 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
         let mut tasks = JoinSet::new();
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
         if worker {
-            tasks.spawn(Worker::new(app.clone(), Lane::Cpu).run(stop.clone()));
+            tasks.spawn(read_documents(app.clone(), Lane::Cpu, stop.clone()));
         }
         if let Some(emf) = emf {
             tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
@@ -101,7 +102,7 @@ pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()
             tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
         }
         tasks.spawn(run_upkeep(app.clone(), stop.clone()));
-        tasks.spawn(Worker::new(app.clone(), lane).run(stop.clone()));
+        tasks.spawn(read_documents(app.clone(), lane, stop.clone()));
         info!(%lane, reader = app.reader.name(), "ready");
         stop.cancelled().await;
         finish(tasks, grace).await;

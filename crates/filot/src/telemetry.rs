@@ -100,6 +100,12 @@ fn describe() {
         "filot_gpu_fallback_total",
         "Documents read on the CPU that should have been read on a GPU, and starts without one"
     );
+    describe_counter!("filot_temporal_started_total", "Documents whose workflow was started");
+    describe_counter!(
+        "filot_temporal_fallback_total",
+        "Documents given to the queue because Temporal took them not"
+    );
+    describe_counter!("filot_temporal_refused_total", "Times that a document had to wait for Temporal");
     describe_counter!("filot_readings_succeeded_total", "Readings that came to a decision, by lane");
     describe_counter!("filot_readings_failed_total", "Readings that failed, by lane");
     describe_counter!("filot_evaluations_total", "Decisions, by decision and range of the score");

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::citizen;
 use super::parse;
+use super::place::{Near, region_name};
 use crate::confusion;
 use crate::dates;
 use crate::digits;
 use crate::field::{FieldKey, Repair};
 use crate::nik::{Gender, Nik};
-use crate::reading::{Reading, Standing, Text, free_text, from_entry, listed};
+use crate::reading::{Reading, Standing, Text, free_text, listed};
 use crate::region;
 use crate::span::{Span, first};
 use crate::vocabulary;
 
-/// Region names are corrected within this distance per letter.
-const REGION_DISTANCE: f32 = 0.055;
 /// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
 
@@ -36,7 +36,11 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
         FieldKey::Name => open(Text::Letters),
         FieldKey::BirthPlace => {
             let names = (0..=1).flat_map(|level| region::names("", 2 + 2 * level));
-            region_name(span, names, true).or_else(|| open(Text::Words))
+            // Most people are born where their card was issued.
+            let own = printed.regency.into_iter().flat_map(|code| region::names(code, 4));
+            region_name(span, names, &Near { bare: true, ..Near::ANYWHERE })
+                .or_else(|| region_name(span, own, &Near { bare: true, ..Near::LOCAL }))
+                .or_else(|| open(Text::Words))
         }
         FieldKey::BirthDate => date(span),
         FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
@@ -46,7 +50,7 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
         FieldKey::Village => open(Text::Words),
         FieldKey::District => {
             let within = printed.regency.or(printed.province).unwrap_or("-");
-            region_name(span, region::names(within, 6), false).or_else(|| open(Text::Words))
+            region_name(span, region::names(within, 6), &Near::LOCAL).or_else(|| open(Text::Words))
         }
         FieldKey::Religion => listed(span, &[&vocabulary::RELIGION]).or_else(|| open(Text::Letters)),
         FieldKey::MaritalStatus => {
@@ -190,39 +194,6 @@ fn address(mut reading: Reading) -> Reading {
     reading
 }
 
-/// The nearest of the given region names, if one is near enough. With `bare`, names count without KABUPATEN or KOTA.
-fn region_name(
-    span: &Span,
-    names: impl Iterator<Item = &'static region::Name> + Clone,
-    bare: bool,
-) -> Option<Reading> {
-    let read = region::fold(&span.text());
-    let folded = |name: &'static region::Name| if bare { &name.folded_bare } else { &name.folded };
-    let printed =
-        |name: &'static region::Name| if bare { region::split_kind(&name.printed).1 } else { &name.printed };
-    if let Some(name) = names.clone().find(|name| *folded(name) == read) {
-        return Some(from_entry(span, printed(name), 0.0, Repair::RegionName));
-    }
-    let mut best: Option<(f32, &'static region::Name)> = None;
-    let mut second = f32::INFINITY;
-    // Much longer or shorter names cannot be near.
-    for name in names.filter(|name| folded(name).len().abs_diff(read.len()) <= 1) {
-        let distance = confusion::distance(&span.glyphs, printed(name));
-        match best {
-            Some((_, found)) if folded(found) == folded(name) => {}
-            Some((least, _)) if distance >= least => second = second.min(distance),
-            _ => {
-                second = best.map_or(second, |(least, _)| least);
-                best = Some((distance, name));
-            }
-        }
-    }
-    let (distance, name) = best?;
-    let limit = (REGION_DISTANCE * confusion::weight(printed(name))).max(0.45);
-    (distance <= limit && second - distance > 0.3)
-        .then(|| from_entry(span, printed(name), distance, Repair::RegionName))
-}
-
 fn province(span: &Span) -> Option<Reading> {
     let label = confusion::prefix(&span.glyphs, "PROVINSI");
     let start = if label.similarity >= 0.6 { label.end } else { 0 };
@@ -257,9 +228,11 @@ fn regency(span: &Span, province: Option<&'static str>) -> Option<Reading> {
         region::names(prefix, 4).filter(move |entry| region::split_kind(&entry.printed).0.starts_with(kind))
     };
     // The printed province is part of the evidence; a name elsewhere must be exact.
+    let local = Near { bare: true, ..Near::LOCAL };
+    let anywhere = Near { bare: true, ..Near::ANYWHERE };
     let found = province
-        .and_then(|code| region_name(&name, of_kind(code), true))
-        .or_else(|| region_name(&name, of_kind(""), true).filter(|found| found.repairs.is_empty()));
+        .and_then(|code| region_name(&name, of_kind(code), &local))
+        .or_else(|| region_name(&name, of_kind(""), &anywhere).filter(|found| found.repairs.is_empty()));
     let unknown = || (!kind.is_empty() && name.len() >= 3).then(|| free_text(&name, Text::Words)).flatten();
     let mut reading = found.or_else(unknown)?;
     if !kind.is_empty() {
@@ -284,6 +257,7 @@ pub(crate) fn printed_codes(province: Option<&Reading>, regency: Option<&Reading
 
 /// Holds the fields against each other and corrects digits where one of two numbers is unsure and the other shows how.
 pub(crate) fn reconcile(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
+    citizen::complete(readings);
     reconcile_person(readings);
     reconcile_region(readings, printed);
 }

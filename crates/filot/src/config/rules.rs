@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::service::{Environment, Service, exposed};
+use super::service::{Environment, Service, WorkflowEngine, exposed};
+use crate::workflow::TEMPORAL_BUILT_IN;
 
 /// Secrets shorter than this many characters can be guessed.
 const SECRET_LENGTH: usize = 32;
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Service, problems: &mut Vec<String>) {
     ranges(config, problems);
     addresses(config, problems);
     companions(config, problems);
+    temporal(config, TEMPORAL_BUILT_IN, problems);
     if config.server.environment == Environment::Production {
         production(config, problems);
     }
@@ -141,6 +143,35 @@ fn companions(config: &Service, problems: &mut Vec<String>) {
         ("REDIS_PASSWORD", config.redis.password.is_some()),
         &[("REDIS_URL", config.redis.url.is_some())],
     );
+}
+
+/// Temporal is either used, switched off, or fallen back from with a warning; never left out without a word.
+pub(super) fn temporal(config: &Service, built_in: bool, problems: &mut Vec<String>) {
+    let t = &config.temporal;
+    let wanted = config.workflow.engine == WorkflowEngine::Temporal;
+    if !built_in && !t.disabled && (wanted || t.endpoint.is_some()) {
+        let what = if t.endpoint.is_some() { "TEMPORAL_ENDPOINT is set" } else { "OCR_ENGINE is temporal" };
+        problems.push(format!(
+            "{what}, but this program was built without Temporal: build it with `--features temporal`, or set \
+             TEMPORAL_DISABLED=true"
+        ));
+        return;
+    }
+    if wanted && config.temporal_endpoint().is_none() && !config.workflow.fallback {
+        problems.push(
+            "OCR_ENGINE is temporal and OCR_AUTOFALLBACK is false, so TEMPORAL_ENDPOINT must be set and \
+             TEMPORAL_DISABLED not"
+                .to_owned(),
+        );
+    }
+    if t.api_key.is_some()
+        && config.temporal_endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
+    {
+        problems.push("TEMPORAL_API_KEY needs TLS: TEMPORAL_ENDPOINT must not start with http://".to_owned());
+    }
+    if config.temporal_endpoint().is_some() && (t.namespace.is_empty() || t.task_queue.is_empty()) {
+        problems.push("TEMPORAL_NAMESPACE and TEMPORAL_TASK_QUEUE must not be empty".to_owned());
+    }
 }
 
 fn production(config: &Service, problems: &mut Vec<String>) {

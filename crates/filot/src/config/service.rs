@@ -34,6 +34,16 @@ impl Service {
             None => format!("http://{}:{}", self.server.host, self.server.port),
         }
     }
+
+    /// Where Temporal is, if there is one to be used.
+    pub fn temporal_in_use(&self) -> Option<&str> {
+        self.temporal_endpoint().filter(|_| self.workflow.engine == WorkflowEngine::Temporal)
+    }
+
+    /// Where Temporal is, if that was said and it is not switched off.
+    pub fn temporal_endpoint(&self) -> Option<&str> {
+        self.temporal.endpoint.as_deref().filter(|_| !self.temporal.disabled)
+    }
 }
 
 /// How strict to be.
@@ -268,8 +278,7 @@ pub struct Temporal {
     pub disabled: bool,
     #[serde(deserialize_with = "optional")]
     pub endpoint: Option<String>,
-    #[serde(deserialize_with = "optional")]
-    pub namespace: Option<String>,
+    pub namespace: String,
     #[serde(deserialize_with = "optional_secret")]
     pub api_key: Option<SecretString>,
     pub task_queue: String,

@@ -121,3 +121,43 @@ fn the_first_of_two_names_counts() {
     let config = with(&[("QUEUE_ENGINE", "temporal"), ("OCR_ENGINE", "redis")]).unwrap();
     assert_eq!(config.workflow.engine, service::WorkflowEngine::Queue);
 }
+
+#[test]
+fn temporal_is_used_or_switched_off_but_never_passed_over() {
+    use super::rules::temporal;
+    // With Temporal switched off, whatever this program was built with reads them.
+    let off = ("TEMPORAL_DISABLED", "true");
+    let problems = |built_in: bool, vars: &[(&str, &str)], disabled: bool| {
+        let mut config = with(&[vars, &[off]].concat()).unwrap();
+        config.temporal.disabled = disabled;
+        let mut problems = Vec::new();
+        temporal(&config, built_in, &mut problems);
+        (problems.join(" "), config.temporal_in_use().is_some())
+    };
+    let (engine, endpoint) = (("OCR_ENGINE", "temporal"), ("TEMPORAL_ENDPOINT", "temporal.example:7233"));
+    for vars in [&[engine][..], &[endpoint], &[engine, endpoint]] {
+        let (told, _) = problems(false, vars, false);
+        assert!(told.contains("--features temporal") && told.contains("TEMPORAL_DISABLED=true"), "{told}");
+        assert_eq!(problems(false, vars, true), (String::new(), false));
+    }
+    assert_eq!(problems(true, &[engine, endpoint], false), (String::new(), true));
+    // With a warning when the service starts.
+    assert_eq!(problems(true, &[endpoint], false), (String::new(), false));
+    assert_eq!(problems(true, &[engine], false), (String::new(), false));
+    let mut config = with(&[("OCR_ENGINE", "temporal"), off]).unwrap();
+    config.workflow.fallback = false;
+    let mut told = Vec::new();
+    temporal(&config, true, &mut told);
+    assert!(told[0].contains("TEMPORAL_ENDPOINT must be set"), "{told:?}");
+    config.temporal.endpoint = Some("http://temporal.example:7233".to_owned());
+    (config.temporal.disabled, config.temporal.api_key) = (false, Some("a key".to_owned().into()));
+    told.clear();
+    temporal(&config, true, &mut told);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("needs TLS"), "{told:?}");
+    config.temporal.endpoint = Some("temporal.example:7233".to_owned());
+    (config.temporal.disabled, config.temporal.namespace) = (false, String::new());
+    told.clear();
+    temporal(&config, true, &mut told);
+    assert!(told[0].contains("TEMPORAL_NAMESPACE"), "{told:?}");
+}

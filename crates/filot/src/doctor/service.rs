@@ -41,6 +41,7 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
             }
         };
         let mut found = vec![database(&app).await, queue(&app).await, files(&app).await];
+        found.extend(temporal(&app).await);
         if deep && found.iter().all(|finding| finding.state != State::Broken) {
             found.push(every_document(&app).await);
             found.push(forgotten_files(&app).await);
@@ -97,6 +98,21 @@ async fn queue(app: &App) -> Finding {
         _ => Finding::new("queue", State::Broken, format!("{} does not answer", app.queue.kind()))
             .mend("check REDIS_URL and that the server runs"),
     }
+}
+
+/// Only where it is used.
+async fn temporal(app: &App) -> Option<Finding> {
+    let name = "temporal";
+    let error = match app.workflow.ping_temporal().await? {
+        Ok(()) => return Some(Finding::new(name, State::Ok, "answers")),
+        Err(error) => error.to_string(),
+    };
+    let (state, then) = match app.config.service.workflow.fallback {
+        true => (State::Note, "the queue carries documents"),
+        false => (State::Broken, "documents wait for it"),
+    };
+    let mend = "check TEMPORAL_ENDPOINT, TEMPORAL_NAMESPACE and TEMPORAL_API_KEY";
+    Some(Finding::new(name, state, format!("{error}; {then}")).mend(mend))
 }
 
 async fn files(app: &App) -> Finding {

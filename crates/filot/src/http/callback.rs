@@ -224,6 +224,9 @@ async fn take(
     ::metrics::counter!("filot_buli2_answers_total", "outcome" => answer.kind.as_str()).increment(1);
     if let Some(document) = &answer.changed {
         api.app.changes.announce(document).await;
+        if let (Some(review), Some(decision)) = (answer.review, answer.decision) {
+            api.app.workflow.review_decided(review, decision.into());
+        }
     }
     view(&answer)
 }

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::documents::instant;
-use crate::config::service::{Service, WorkflowEngine};
+use super::error::AsIs;
+use crate::config::service::WorkflowEngine;
 
 /// A part that does not answer within this is not well. Health answers sooner than anyone loses patience.
 const PATIENCE: Duration = Duration::from_millis(120);
@@ -41,6 +42,8 @@ struct Look {
     database: bool,
     queue: bool,
     storage: bool,
+    /// `None` when it is not used.
+    temporal: Option<bool>,
 }
 
 /// Whether each part answers.
@@ -50,6 +53,9 @@ pub(super) struct Checks {
     database: Check,
     queue: Check,
     storage: Check,
+    /// Only when Temporal is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temporal: Option<Check>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -104,12 +110,43 @@ pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, axum::Json<Hea
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, axum::Json(view))
 }
 
+/// How the workflow engine is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TemporalView {
+    ok: bool,
+    /// `connected`, or `not_configured` when the queue carries the documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    temporal: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Whether Temporal answers
+#[utoipa::path(get, path = "/health/temporal", tag = "operations",
+    responses((status = 200, body = TemporalView), (status = 500, body = TemporalView, description = "no answer")))]
+pub(super) async fn temporal(
+    State(api): State<Api>,
+) -> (StatusCode, axum::Extension<AsIs>, axum::Json<TemporalView>) {
+    let (status, view) = match api.app.workflow.ping_temporal().await {
+        Some(Ok(())) => (StatusCode::OK, TemporalView { ok: true, temporal: Some("connected"), error: None }),
+        None => (StatusCode::OK, TemporalView { ok: false, temporal: Some("not_configured"), error: None }),
+        Some(Err(error)) => {
+            // Where it is, and what it says, is not everybody's to know.
+            tracing::debug!(%error, "Temporal does not answer");
+            let error = Some("Error: Temporal does not answer".to_owned());
+            (StatusCode::INTERNAL_SERVER_ERROR, TemporalView { ok: false, temporal: None, error })
+        }
+    };
+    (status, axum::Extension(AsIs), axum::Json(view))
+}
+
 async fn view(api: &Api) -> HealthView {
     let look = look(api).await;
     let app = &api.app;
     let config = &app.config.service;
     let queue_kind = app.queue.kind();
-    let ok = look.database && look.queue && look.storage;
+    let ok = look.database && look.queue && look.storage && look.temporal != Some(false);
     HealthView {
         ok,
         status: if ok { "ok" } else { "degraded" },
@@ -117,22 +154,19 @@ async fn view(api: &Api) -> HealthView {
         uptime: api.health.uptime(),
         environment: config.server.environment.as_str(),
         ocr_engine: match config.workflow.engine {
-            WorkflowEngine::Temporal if temporal_configured(config) => "temporal",
+            WorkflowEngine::Temporal if config.temporal_endpoint().is_some() => "temporal",
             _ if queue_kind == "redis" => "redis",
             _ => "database",
         },
-        temporal_configured: temporal_configured(config),
+        temporal_configured: config.temporal_endpoint().is_some(),
         redis_connected: queue_kind == "redis" && look.queue,
         checks: Checks {
             database: Check { ok: look.database, kind: app.store.kind() },
             queue: Check { ok: look.queue, kind: queue_kind },
             storage: Check { ok: look.storage, kind: app.blobs.kind() },
+            temporal: look.temporal.map(|ok| Check { ok, kind: "temporal" }),
         },
     }
-}
-
-fn temporal_configured(config: &Service) -> bool {
-    !config.temporal.disabled && config.temporal.endpoint.is_some()
 }
 
 /// Asks all parts at once. Only one asks at a time; others get what it found.
@@ -144,15 +178,17 @@ async fn look(api: &Api) -> Look {
         return look;
     }
     let app = &api.app;
-    let (database, queue, storage) = tokio::join!(
+    let (database, queue, storage, temporal) = tokio::join!(
         tokio::time::timeout(PATIENCE, app.store.ping()),
         tokio::time::timeout(PATIENCE, app.queue.ping()),
         tokio::time::timeout(PATIENCE, app.blobs.ping()),
+        tokio::time::timeout(PATIENCE, app.workflow.ping_temporal()),
     );
     let look = Look {
         database: matches!(database, Ok(Ok(()))),
         queue: matches!(queue, Ok(Ok(()))),
         storage: matches!(storage, Ok(Ok(()))),
+        temporal: temporal.map_or(Some(false), |answer| answer.map(|answer| answer.is_ok())),
     };
     *latest = Some((Instant::now(), look));
     look

@@ -107,6 +107,7 @@ pub(super) async fn escalate(
 ) -> Result<axum::Json<Escalated>> {
     api.app.store.document_of(caller.user, id).await?;
     let review = api.app.store.escalate(id, &Actor::User(caller.user)).await?;
+    api.app.workflow.review_opened(review.id, id);
     Ok(axum::Json(Escalated {
         message: "A person will look at the document",
         review_id: review.id,

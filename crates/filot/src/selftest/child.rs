@@ -20,7 +20,8 @@ use crate::document::{CardType, DocumentId, UserId};
 use crate::intake::{self, Upload};
 use crate::queue::Lane;
 use crate::serve;
-use crate::worker::{Worker, run_upkeep};
+use crate::worker::run_upkeep;
+use crate::workflow::read_documents;
 
 /// The arguments that make the program such a process.
 pub const SUBCOMMAND: [&str; 2] = ["selftest", "child"];
@@ -157,7 +158,7 @@ pub fn run(config: Config, user: UserId, failpoint: Option<&str>) -> anyhow::Res
     }
     serve::in_runtime(Duration::from_millis(100), async move |stop: CancellationToken| {
         let app = App::with_reader(config, scripted(), Clock::default()).await?;
-        let worker = tokio::spawn(Worker::new(app.clone(), Lane::Cpu).run(stop.clone()));
+        let worker = tokio::spawn(read_documents(app.clone(), Lane::Cpu, stop.clone()));
         let upkeep = tokio::spawn(run_upkeep(app.clone(), stop.clone()));
         say("READY");
         let orders = tokio::spawn(take_orders(app, user));

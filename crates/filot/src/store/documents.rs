@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::audit::Actor;
@@ -204,6 +204,19 @@ impl Store {
             .all(&self.db)
             .await?;
         rows.into_iter().map(|(id, lane)| Ok((DocumentId(id), lane.parse()?))).collect()
+    }
+
+    /// How many documents of a lane wait for a reader, and how many are being read.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_unread(&self, lane: Lane) -> Result<(u64, u64)> {
+        let of = |status: &str| {
+            documents::Entity::find()
+                .filter(documents::Column::Status.eq(status))
+                .filter(documents::Column::Lane.eq(lane.as_str()))
+        };
+        Ok((of("pending").count(&self.db).await?, of("processing").count(&self.db).await?))
     }
 
     /// Which of these blob keys belong to a document.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use filot_cards::decide::Decision;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use serde_json::value::RawValue;
 
 use super::audit::Actor;
@@ -12,7 +12,7 @@ use super::entity::{RawJson, documents};
 use super::events::EventKind;
 use super::rows::decision_column;
 use super::{Result, Store, Write, to_utc};
-use crate::document::{Command, Document, DocumentId, Illegal};
+use crate::document::{Command, Document, DocumentId, Illegal, Status};
 
 /// What came of reading a document.
 #[derive(Clone, Debug)]
@@ -65,6 +65,24 @@ impl Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A token for a lease of a reader that has none from the queue, greater than that of any lease before. `None` while
+    /// somebody's lease on the document runs.
+    ///
+    /// # Errors
+    /// `NotFound` when it was deleted.
+    pub async fn free_token(&self, id: DocumentId) -> Result<Option<i64>> {
+        let row = documents::Entity::find_by_id(id.0).one(&self.db).await?.ok_or(super::Error::NotFound)?;
+        let held =
+            row.status == Status::Processing.as_str() && row.lease_until.is_some_and(|end| end > self.now());
+        if held {
+            return Ok(None);
+        }
+        let now = Statement::from_string(self.backend(), format!("SELECT {} AS now", self.now_micros()));
+        let now = self.db.query_one_raw(now).await?.ok_or(super::Error::Corrupt("clock"))?;
+        let now: i64 = now.try_get("", "now")?;
+        Ok(Some(now.max(row.fence + 1)))
     }
 
     /// The reader is still at it.

@@ -53,6 +53,15 @@ impl Ruling {
     }
 }
 
+impl From<Resolution> for Ruling {
+    fn from(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Approved => Self::Approve,
+            Resolution::Rejected => Self::Reject,
+        }
+    }
+}
+
 /// A ruling to note.
 #[derive(Clone, Debug)]
 pub struct NewRuling {

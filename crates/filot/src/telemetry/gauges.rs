@@ -22,7 +22,7 @@ pub struct Look {
 
 /// Looks at queues and outbox and sets their gauges. What is unknown keeps its last value.
 pub async fn look(app: &App) -> Look {
-    let depth = async |lane| tokio::time::timeout(PATIENCE, app.queue.depth(lane)).await.ok()?.ok();
+    let depth = async |lane| tokio::time::timeout(PATIENCE, app.workflow.depth(app, lane)).await.ok()?.ok();
     let backlog =
         async || tokio::time::timeout(PATIENCE, app.store.backlog(EffectKind::Escalate)).await.ok()?.ok();
     let (cpu, gpu, backlog) = tokio::join!(depth(Lane::Cpu), depth(Lane::Gpu), backlog());

@@ -93,16 +93,16 @@ async fn round(app: &App) {
     ask_for_retakes(app).await;
 }
 
-/// Queues documents again whose job is lost. For most there is still one, and nothing happens.
+/// Hands documents on again whose job or workflow is lost. For most there is still one, and nothing happens.
 async fn dispatch_unattended(app: &App) {
     let since = app.clock.now() - WAITING;
-    let unattended = match app.store.unattended(since, app.queue.in_database(), BATCH).await {
+    let unattended = match app.store.unattended(since, app.makes_jobs_with_rows(), BATCH).await {
         Ok(unattended) => unattended,
         Err(error) => return warn!(%error, "cannot look for documents without a job"),
     };
     let mut lost = 0;
     for (id, lane) in unattended {
-        match app.queue.push(lane, id, Duration::ZERO).await {
+        match app.workflow.dispatch(&*app.queue, lane, id).await {
             Ok(new) => lost += u64::from(new),
             Err(error) => return warn!(%error, "cannot queue documents without a job"),
         }

@@ -1,5 +1,7 @@
 //! The console as browsers speak to it: cookies, tokens, headers, who may see what, and races.
 
+use std::time::Duration;
+
 use filot::document::ReviewId;
 use filot::store::{EventKind, ReviewStatus, Role};
 use jiff::SignedDuration;
@@ -361,6 +363,8 @@ async fn buli2_and_the_desk_race(deployment: Deployment, rounds: u32) {
         let event = async |name: &str, decision: &str| {
             let body = serde_json::to_vec(&json!({ "reviewId": id, "decision": decision })).unwrap();
             let event = Event::at(desk.clock.now().as_second(), &format!("{name}-{round}"), body);
+            // Forms take a little longer than answers; so each side is first now and then.
+            tokio::time::sleep(Duration::from_millis(u64::from(round % 10))).await;
             neighbour.send(event.request(&neighbour)).await
         };
         let (first, second, yes, no) =

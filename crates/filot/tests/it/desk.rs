@@ -227,7 +227,7 @@ async fn an_override_is_looked_at_twice_and_disagreement_goes_to_an_admin(deploy
     let_it_pass(&it, &clock).await;
     assert_eq!(it.document(document).await.verification, Verification::ManuallyRejected);
     assert_eq!(events_of(&it, document, EventKind::Resolved).await, 1);
-    let agreement = it.app.store.agreement(Timestamp::MIN).await.unwrap();
+    let agreement = it.app.store.agreement(clock.now() - SignedDuration::from_hours(1)).await.unwrap();
     assert_eq!(agreement.pairs.get(&("approve", "reject")), Some(&1));
     it.rest().await;
 }

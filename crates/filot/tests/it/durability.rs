@@ -19,10 +19,10 @@ use crate::support::proxy::Mode;
 use crate::support::{Deployment, TestApp, eventually};
 
 /// After the last restart: the lease and this long until everything has ended.
-const SETTLE: Duration = Duration::from_secs(90);
+pub(crate) const SETTLE: Duration = Duration::from_secs(90);
 
 /// Waits for the end of everything, and holds what is stored against what was acknowledged.
-async fn all_is_well(app: &App, acknowledged: &Acknowledged) -> Findings {
+pub(crate) async fn all_is_well(app: &App, acknowledged: &Acknowledged) -> Findings {
     assert!(settle(app, SETTLE).await.unwrap(), "stuck");
     let findings = account(app, acknowledged).await.unwrap();
     assert!(findings.good(), "{findings:#?}");

@@ -46,3 +46,5 @@ mod retake;
 mod scan;
 mod selftest;
 mod store;
+#[cfg(feature = "temporal")]
+mod temporal;

@@ -12,6 +12,8 @@ pub(crate) mod disk;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod serve;
+#[cfg(feature = "temporal")]
+pub(crate) mod temporal;
 
 pub(crate) use app::{Deployment, TestApp};
 pub(crate) use filot::selftest::cards;

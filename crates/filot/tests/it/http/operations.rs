@@ -164,7 +164,7 @@ async fn the_description_is_that_of_the_routes() {
     // The seed's endpoints and those that stand beside them; a route that appears or vanishes has to change this list.
     let known = "DELETE /documents/{id}; GET /auth/me; GET /documents; GET /documents/secure-download/{id}; \
         GET /documents/{id}; GET /documents/{id}/download; GET /documents/{id}/events; GET /documents/{id}/result; \
-        GET /files/{id}; GET /health; GET /metrics; GET /profile; GET /ready; GET /verification/status/{id}; \
+        GET /files/{id}; GET /health; GET /health/temporal; GET /metrics; GET /profile; GET /ready; GET /verification/status/{id}; \
         POST /auth/first-admin; POST /auth/login; POST /auth/logout; POST /auth/refresh; POST /auth/register; \
         POST /auth/verify; POST /documents/upload; POST /documents/{id}/process; POST /internal/ocr/queue; \
         POST /internal/reviews; POST /internal/reviews/{id}/callback; POST /verification/{id}/escalate; PUT /profile";

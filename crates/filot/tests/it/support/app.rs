@@ -14,7 +14,8 @@ use filot::queue::Lane;
 use filot::selftest::cards::scripted;
 pub(crate) use filot::selftest::child::upload;
 use filot::store::{Event, NewUser, Role};
-use filot::worker::{Worker, run_upkeep};
+use filot::worker::run_upkeep;
+use filot::workflow::read_documents;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -142,8 +143,8 @@ impl TestApp {
 
     /// Starts a worker and the upkeep.
     pub(crate) fn work(&mut self) {
-        let worker = Worker::new(self.app.clone(), Lane::Cpu);
-        self.running.push(tokio::spawn(worker.run(self.stop.clone())));
+        let readers = read_documents(self.app.clone(), Lane::Cpu, self.stop.clone());
+        self.running.push(tokio::spawn(readers));
         self.running.push(tokio::spawn(run_upkeep(self.app.clone(), self.stop.clone())));
     }
 
