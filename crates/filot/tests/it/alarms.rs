@@ -292,9 +292,11 @@ async fn alarms_on_the_platforms_metrics_ring_and_fall_silent() {
     assert_eq!(alarms.len(), 6, "an alarm that nothing here rings: {:?}", alarms.keys());
 }
 
-/// The metrics of the earlier service, each with its unit and the dimensions beside Environment, and all values that
-/// those may have.
-const METRICS: [(&str, &str, &[(&str, &[&str])]); 10] = [
+/// A dimension and all values that it may have.
+type Dimension = (&'static str, &'static [&'static str]);
+
+/// The metrics of the earlier service, each with its unit and the dimensions beside Environment.
+const METRICS: [(&str, &str, &[Dimension]); 10] = [
     ("filot.queue_length", "Count", &[("QueueType", &["cpu", "gpu", "total"])]),
     ("filot.gpu.active_jobs", "Count", &[]),
     ("filot.buli2.retry_count", "Count", &[]),
