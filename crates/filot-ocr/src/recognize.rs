@@ -8,7 +8,7 @@ use crate::runtime::{Pool, Tensor};
 /// The height the network was trained on.
 pub(crate) const STRIP_HEIGHT: u32 = 48;
 /// Widths are rounded up to this, the step of the network's output.
-const WIDTH_STEP: u32 = 8;
+const WIDTH_STEP: u32 = 32;
 const MIN_WIDTH: u32 = 48;
 /// A longer strip is squeezed: no line on a card is this long.
 pub(crate) const MAX_WIDTH: u32 = 1280;
