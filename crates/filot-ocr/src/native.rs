@@ -321,11 +321,12 @@ impl OcrEngine for NativeEngine {
 
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         let mut found = Vec::new();
-        for scale in large_text::SCALES {
-            let Some(canvas) = large_text::without_fine_print(&reading.canvas, scale) else { break };
-            let (width, height) = canvas.photo.base().dimensions();
+        for (scale, degrees) in large_text::LOOKS {
+            let Some(level) = large_text::without_fine_print(&reading.canvas, scale) else { break };
+            let (width, height) = level.photo.base().dimensions();
+            let canvas = large_text::turned(level, degrees);
             let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
-            let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas));
+            let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas, degrees));
             let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
             found.extend(recognise_with(&self.careful, &canvas, &quads, View::Plain)?.into_iter().flatten());
         }
