@@ -129,10 +129,10 @@ fn halve(source: &RgbImage) -> RgbImage {
         let (upper, lower) = (&data[2 * y * stride..][..stride], &data[2 * y * stride + below..][..stride]);
         let blocks = upper.chunks_exact(3 + right).zip(lower.chunks_exact(3 + right));
         for (pixel, (upper, lower)) in row.chunks_exact_mut(3).zip(blocks) {
-            for channel in 0..3 {
-                let (left, right) = (channel, channel + right);
+            for (left, value) in pixel.iter_mut().enumerate() {
+                let right = left + right;
                 let sum = [upper[left], upper[right], lower[left], lower[right]].map(u16::from);
-                pixel[channel] = ((sum[0] + sum[1] + sum[2] + sum[3] + 2) / 4) as u8;
+                *value = ((sum[0] + sum[1] + sum[2] + sum[3] + 2) / 4) as u8;
             }
         }
     }

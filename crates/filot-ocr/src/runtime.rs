@@ -43,8 +43,9 @@ impl RuntimeKind {
 
 /// Loads networks; made once per engine.
 pub(crate) enum Runtime {
-    OnnxRuntime(onnxruntime::Library),
+    Cpu(onnxruntime::Library),
     Cuda(onnxruntime::Library),
+    /// The one that is compiled in.
     Rten,
 }
 
@@ -52,7 +53,7 @@ impl Runtime {
     /// ONNX Runtime from the given library file. The library stays loaded for the life of the process, and the first
     /// one that was loaded wins.
     pub(crate) fn onnxruntime(library: &Path) -> Result<Self, Error> {
-        onnxruntime::Library::open(library).map(Runtime::OnnxRuntime)
+        onnxruntime::Library::open(library).map(Runtime::Cpu)
     }
 
     /// ONNX Runtime with the CUDA provider that lies beside the given library file.
@@ -66,7 +67,7 @@ impl Runtime {
 
     pub(crate) fn kind(&self) -> RuntimeKind {
         match self {
-            Runtime::OnnxRuntime(_) => RuntimeKind::OnnxRuntime,
+            Runtime::Cpu(_) => RuntimeKind::OnnxRuntime,
             Runtime::Cuda(_) => RuntimeKind::Cuda,
             Runtime::Rten => RuntimeKind::Rten,
         }
@@ -76,7 +77,7 @@ impl Runtime {
     /// `shape` is a usual input; on the GPU, where the first run of a network takes seconds, it is run once.
     pub(crate) fn load(&self, model: &[u8], copies: usize, shape: [usize; 4]) -> Result<Pool, Error> {
         let networks = match self {
-            Runtime::OnnxRuntime(library) => library.load(model, copies)?,
+            Runtime::Cpu(library) => library.load(model, copies)?,
             Runtime::Cuda(library) => {
                 let mut network = library.load_on_gpu(model)?;
                 let blank = Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] };
@@ -113,6 +114,9 @@ impl Pool {
     }
 }
 
+type Networks = Vec<Box<dyn Network>>;
+type SharedModel = Arc<::rten::Model>;
+
 #[cfg(test)]
 pub(crate) mod faults {
     //! A device that is taken away.
@@ -147,6 +151,3 @@ pub(crate) mod faults {
         }
     }
 }
-
-type Networks = Vec<Box<dyn Network>>;
-type SharedModel = Arc<::rten::Model>;

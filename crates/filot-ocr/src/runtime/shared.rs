@@ -83,17 +83,17 @@ fn take_alike(waiting: &mut VecDeque<Question>) -> Vec<Question> {
 
 /// Computes questions of one shape and answers each. When a run of several fails, each is tried alone, so that one that
 /// is too much for the device does not take the others with it.
-fn answer(network: &mut dyn Network, mut together: Vec<Question>) {
-    if together.len() > 1 {
-        if let Ok(parts) = run_together(network, &together) {
-            for (question, part) in together.into_iter().zip(parts) {
-                // Whoever asked may be gone.
-                let _ = question.answer.send(Ok(part));
-            }
-            return;
+fn answer(network: &mut dyn Network, together: Vec<Question>) {
+    if together.len() > 1
+        && let Ok(parts) = run_together(network, &together)
+    {
+        for (question, part) in together.into_iter().zip(parts) {
+            // Whoever asked may be gone.
+            let _ = question.answer.send(Ok(part));
         }
+        return;
     }
-    for question in together.drain(..) {
+    for question in together {
         let _ = question.answer.send(network.run(&question.input));
     }
 }
