@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
 
-use crate::program::{self, Ended};
+use crate::program::filot_on;
 use crate::support::cards::{Script, card};
 use crate::support::{Deployment, TestApp, eventually};
 
@@ -339,15 +339,6 @@ async fn checkpoints_are_set_from_time_to_time() {
     assert_eq!(Checkpoint::read_all("", &trusted), Err(Unfit::Empty));
 }
 
-fn filot(deployment: Option<&Deployment>, arguments: &[&str]) -> Ended {
-    let mut command = program::filot();
-    if let Some(deployment) = deployment {
-        command.envs(deployment.environment());
-    }
-    command.args(arguments);
-    program::finish(command, b"")
-}
-
 async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
     let mut it = TestApp::new(&deployment).await;
     it.work();
@@ -369,14 +360,16 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("photo.png"), &photo).unwrap();
     let (case, known) = (path("case.json"), path("checkpoints"));
-    let key = filot(Some(&deployment), &["audit", "public-key"]).stdout.trim().to_owned();
-    let made = filot(Some(&deployment), &["audit", "export", "--document", &id.to_string(), "--out", &case]);
+    let key = filot_on(Some(&deployment), &["audit", "public-key"]).stdout.trim().to_owned();
+    let made =
+        filot_on(Some(&deployment), &["audit", "export", "--document", &id.to_string(), "--out", &case]);
     assert_eq!(made.status, 0, "{}", made.stderr);
-    let signed = filot(Some(&deployment), &["audit", "checkpoint", "--out", &known]);
+    let signed = filot_on(Some(&deployment), &["audit", "checkpoint", "--out", &known]);
     assert_eq!(signed.status, 0, "{}", signed.stderr);
 
     // Without database and settings.
-    let check = |arguments: &[&str]| filot(None, &[&["verify-evidence", case.as_str()], arguments].concat());
+    let check =
+        |arguments: &[&str]| filot_on(None, &[&["verify-evidence", case.as_str()], arguments].concat());
     let checked = check(&["--public-key", &key, "--photo", &path("photo.png")]);
     assert_eq!(checked.status, 0, "{}", checked.stderr);
     for told in [id.to_string(), reviewer.to_string(), "rejected".to_owned(), key.clone()] {
@@ -414,14 +407,15 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
 
     // The trail verifies after the document is gone, and a cut end shows against the checkpoint.
     it.app.store.delete_document(id, &Actor::User(it.user)).await.unwrap();
-    let verify = || filot(Some(&deployment), &["audit", "verify", "--checkpoint", &known]);
+    let verify = || filot_on(Some(&deployment), &["audit", "verify", "--checkpoint", &known]);
     assert_eq!(verify().status, 0, "{}", verify().stderr);
-    let gone = filot(Some(&deployment), &["audit", "export", "--document", &id.to_string(), "--out", &case]);
+    let gone =
+        filot_on(Some(&deployment), &["audit", "export", "--document", &id.to_string(), "--out", &case]);
     assert_eq!(gone.status, 69);
     let db = intruder(&deployment).await;
     run(&db, "DELETE FROM audit WHERE seq >= 3").await;
     run(&db, "UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit WHERE seq = 2)").await;
-    assert_eq!(filot(Some(&deployment), &["audit", "verify"]).status, 0, "a chain alone cannot show it");
+    assert_eq!(filot_on(Some(&deployment), &["audit", "verify"]).status, 0, "a chain alone cannot show it");
     let cut = verify();
     assert!(cut.status == 65 && cut.stderr.contains("cut off"), "{}", cut.stderr);
 }

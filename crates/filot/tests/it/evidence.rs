@@ -16,7 +16,7 @@ use filot_cards::field::FieldKey;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::program::{self, Ended};
+use crate::program::filot_on;
 use crate::support::app::upload;
 use crate::support::cards::{Script, card};
 use crate::support::desk::{assessed, officer};
@@ -113,15 +113,6 @@ async fn eventful(rig: &Rig) -> (DocumentId, DocumentId) {
     (first, second.id)
 }
 
-fn filot(deployment: Option<&Deployment>, arguments: &[&str]) -> Ended {
-    let mut command = program::filot();
-    if let Some(deployment) = deployment {
-        command.envs(deployment.environment());
-    }
-    command.args(arguments);
-    program::finish(command, b"")
-}
-
 async fn a_case_tells_everything_that_happened_to_it(deployment: Deployment) {
     let deployment = deployment.with("FILOT_DESK_SECOND_LOOK_SHARE", "1");
     let clock = Clock::by_hand(Timestamp::now());
@@ -136,7 +127,7 @@ async fn a_case_tells_everything_that_happened_to_it(deployment: Deployment) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let export = |id: DocumentId| {
-        let made = filot(
+        let made = filot_on(
             Some(&deployment),
             &["audit", "export", "--document", &id.to_string(), "--out", &path("case")],
         );
@@ -153,10 +144,10 @@ async fn a_case_tells_everything_that_happened_to_it(deployment: Deployment) {
     }
     for (number, photo) in [(1, true), (2, true), (9, false)] {
         std::fs::write(path("photo"), card(number, Script::Review, 0)).unwrap();
-        let checked = filot(None, &["verify-evidence", &path("case"), "--photo", &path("photo")]);
+        let checked = filot_on(None, &["verify-evidence", &path("case"), "--photo", &path("photo")]);
         assert_eq!(checked.status, if photo { 0 } else { 65 }, "{number}: {}", checked.stderr);
     }
-    let checked = filot(None, &["verify-evidence", &path("case")]);
+    let checked = filot_on(None, &["verify-evidence", &path("case")]);
     for told in ["Ani Contoh", "Budi Contoh", "Citra Contoh", "GLARE", "gender", "by service:buli2"] {
         assert!(checked.stdout.contains(told), "{told} in {}", checked.stdout);
     }
@@ -291,10 +282,12 @@ async fn a_result_says_what_the_corrections_say() {
     rig.it.rest().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case").to_str().unwrap().to_owned();
-    let made =
-        filot(Some(&deployment), &["audit", "export", "--document", &document.to_string(), "--out", &path]);
+    let made = filot_on(
+        Some(&deployment),
+        &["audit", "export", "--document", &document.to_string(), "--out", &path],
+    );
     assert_eq!(made.status, 0, "{}", made.stderr);
-    let checked = filot(None, &["verify-evidence", &path]);
+    let checked = filot_on(None, &["verify-evidence", &path]);
     assert_eq!(checked.status, 0, "{}", checked.stderr);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut payload = serde_json::from_str::<Value>(&text).unwrap()["payload"].take();

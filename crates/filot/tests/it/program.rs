@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::Deployment;
+
 /// Day that tests take for today.
 pub(crate) const TODAY: &str = "2026-11-23";
 
@@ -38,6 +40,16 @@ pub(crate) fn filot() -> Command {
     command.env("FILOT_READER_MODELS", models()).env_remove("FILOT_CONFIG").env_remove("NO_COLOR");
     command.args(["--today", TODAY]);
     command
+}
+
+/// Runs the program on a deployment, or on none.
+pub(crate) fn filot_on(deployment: Option<&Deployment>, arguments: &[&str]) -> Ended {
+    let mut command = filot();
+    if let Some(deployment) = deployment {
+        command.envs(deployment.environment());
+    }
+    command.args(arguments);
+    finish(command, b"")
 }
 
 fn models() -> PathBuf {
