@@ -13,8 +13,8 @@ use crate::support::browser::{Browser, Setting};
 use crate::support::cards::Script;
 use crate::support::desk_server::{Desk, Staff};
 
-const ESCAPE: &str = "\u{e00c}";
-const ENTER: &str = "\u{e007}";
+const ESCAPE: char = '\u{e00c}';
+const ENTER: char = '\u{e007}';
 
 pub(crate) async fn sign_in(browser: &Browser, desk: &Desk, who: &mut Staff) {
     give_password(browser, who).await;
@@ -142,7 +142,7 @@ async fn a_typical_card_takes_at_most_six_keys_and_no_mouse() {
 
     // Take, edit, the first letter of the value, save, approve, reason: six keys in all, and the next card is there.
     let pressed = std::cell::Cell::new(0);
-    let press = async |key: &str| {
+    let press = async |key: char| {
         pressed.set(pressed.get() + 1);
         browser.press(key).await;
     };
@@ -152,16 +152,16 @@ async fn a_typical_card_takes_at_most_six_keys_and_no_mouse() {
     };
     press(ENTER).await;
     at(ids[0]).await;
-    press("e").await;
+    press('e').await;
     let edited = browser.run("return document.activeElement.name + document.activeElement.id").await;
     assert_eq!(edited, "valuev-gender", "the weakest field of those that fail");
-    press("p").await;
+    press('p').await;
     let typed = browser.run("return document.activeElement.value").await;
     assert_eq!(typed, "PEREMPUAN", "the only entry of the list with that letter");
     press(ENTER).await;
     browser.says("Corrected from").await;
-    press("a").await;
-    press("2").await;
+    press('a').await;
+    press('2').await;
     at(ids[1]).await;
     assert_eq!(pressed.get(), 6);
     let done = desk.it.app.store.rulings_of(ids[0]).await.unwrap();
@@ -170,30 +170,30 @@ async fn a_typical_card_takes_at_most_six_keys_and_no_mouse() {
     // Without a correction it takes three, the next card being there already: two.
     let view = async || browser.attr("#photo", "viewBox").await;
     let whole = view().await;
-    browser.press("z").await;
+    browser.press('z').await;
     assert_ne!(view().await, whole);
-    browser.press("z").await;
-    browser.press("]").await;
+    browser.press('z').await;
+    browser.press(']').await;
     assert!(browser.attr("#photo g", "transform").await.starts_with("rotate(90 "));
-    browser.press("b").await;
+    browser.press('b').await;
     assert_eq!(browser.count("body.reveal").await, 1);
-    browser.press("?").await;
+    browser.press('?').await;
     assert_eq!(browser.count("dialog[open]").await, 1);
     browser.press(ESCAPE).await;
     assert_eq!(browser.count("dialog[open]").await, 0);
-    browser.press("r").await;
-    browser.press("1").await;
+    browser.press('r').await;
+    browser.press('1').await;
     at(ids[2]).await;
-    browser.press("u").await;
+    browser.press('u').await;
     at(ids[1]).await;
-    browser.press("t").await;
-    browser.press("2").await;
+    browser.press('t').await;
+    browser.press('2').await;
     at(ids[2]).await;
     let said = desk.it.app.store.rulings_of(ids[1]).await.unwrap();
     assert_eq!(said.len(), 1);
     assert_eq!(said[0].reason.as_str(), "GLARE");
     // The last one is skipped: back in the queue, where it is free.
-    browser.press("n").await;
+    browser.press('n').await;
     browser.until("the queue", async || browser.path().await == "/console").await;
     assert!(desk.it.app.store.review(ids[2]).await.unwrap().claimed.is_none());
     browser.close().await;
@@ -364,7 +364,7 @@ async fn no_page_has_barriers_in_light_or_dark_and_none_is_heavy() {
         has_no_barriers(&browser, "review").await;
         browser.click(".decision.reject summary").await;
         has_no_barriers(&browser, "decision").await;
-        browser.press("?").await;
+        browser.press('?').await;
         has_no_barriers(&browser, "keys").await;
         browser.press(ESCAPE).await;
         browser.click(".decision.reject [value=DATA_INVALID]").await;

@@ -138,7 +138,7 @@ async fn open_pages_change_by_themselves() {
     assert_eq!(focused.as_str().unwrap(), format!("open-{id}"), "the focus stays where it was");
 
     // Budi takes what Ani has open.
-    browser.press("\u{e007}").await;
+    browser.press('\u{e007}').await;
     browser.find("#photo").await;
     desk.clock.advance(SignedDuration::from_secs(121));
     claim(&desk, id, &budi).await;

@@ -1,10 +1,13 @@
 //! A real Chromium, driven by WebDriver.
 
+use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -61,7 +64,7 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(profile.path(), setting))
+            .capabilities(capabilities(profile.path(), &chromium(profile.path()), setting))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("`make setup` installs Chromium");
@@ -111,9 +114,12 @@ impl Browser {
         input.send_keys(text).await.unwrap();
     }
 
-    /// Presses keys, wherever the focus is.
-    pub(crate) async fn press(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    /// Presses a key, wherever the focus is: as a keyboard does, which asks no element whether it may be typed into.
+    pub(crate) async fn press(&self, key: char) {
+        let keys = KeyActions::new("keyboard".to_owned())
+            .then(KeyAction::Down { value: key })
+            .then(KeyAction::Up { value: key });
+        self.client.perform_actions(keys).await.unwrap();
     }
 
     /// The text of the page.
@@ -182,7 +188,15 @@ impl Drop for Browser {
     }
 }
 
-fn capabilities(profile: &Path, setting: Setting) -> serde_json::Map<String, Value> {
+/// A program that starts Chromium and ends with its driver, also where a failing test kills that one.
+fn chromium(folder: &Path) -> PathBuf {
+    let program = folder.join("chromium");
+    fs::write(&program, "#!/bin/sh\nexec setpriv --pdeathsig KILL chromium \"$@\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+fn capabilities(profile: &Path, program: &Path, setting: Setting) -> serde_json::Map<String, Value> {
     let (width, height) = setting.size;
     let mut arguments: Vec<String> = [
         "--headless=new",
@@ -204,6 +218,7 @@ fn capabilities(profile: &Path, setting: Setting) -> serde_json::Map<String, Val
     arguments.push(format!("--accept-lang={}", setting.language));
     arguments.push(format!("--blink-settings=preferredColorScheme={}", if setting.dark { 0 } else { 1 }));
     let mut options = json!({
+        "binary": program,
         "args": arguments,
         "prefs": { "intl.accept_languages": setting.language },
     });
