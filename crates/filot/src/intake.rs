@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use filot_ocr::image::{Format, Header, ImageError};
 use jiff::SignedDuration;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use crate::app::App;
 use crate::blobs::{self, Blobs};
 use crate::document::{CardType, Document, DocumentId, Status, UserId};
 use crate::queue::Lane;
 use crate::store::{self, Actor, IdempotencyKey, NewDocument, Replaced};
+use crate::telemetry::traces;
 
 /// A file that someone sends.
 #[derive(Clone, Debug)]
@@ -102,7 +103,7 @@ async fn stored(app: &App, upload: Upload) -> Result<(NewDocument, u64), Error> 
     let key = Blobs::key(upload.user, upload.card_type, id, media_type);
     let byte_size = upload.bytes.len() as u64;
     crate::failpoint::hit("intake.before_blob");
-    app.blobs.put(&key, upload.bytes, media_type).await?;
+    app.blobs.put(&key, upload.bytes, media_type).instrument(traces::part("store file")).await?;
     crate::failpoint::hit("intake.after_blob");
 
     let new = NewDocument {
@@ -124,7 +125,7 @@ async fn received(app: &App, document: Document, bytes: u64) -> Document {
     crate::failpoint::hit("intake.after_row");
     metrics::counter!("filot_documents_received_total", "type" => document.card_type.as_str()).increment(1);
     info!(document = %document.id, bytes, "document received");
-    dispatch(app, app.lane(), document.id).await;
+    dispatch(app, app.lane(), document.id).instrument(traces::brought(document.id)).await;
     crate::failpoint::hit("intake.after_dispatch");
     document
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use crate::app::App;
 use crate::blobs;
@@ -18,6 +18,7 @@ use crate::document::{Document, Status};
 use crate::queue::{Lease, Then};
 use crate::reader::FileError;
 use crate::store::{self, Begun, Outcome};
+use crate::telemetry::traces;
 
 /// How long the end of a reading is kept for a database that is away.
 const OUTAGE: Duration = Duration::from_secs(300);
@@ -61,6 +62,11 @@ impl Ended {
 
 /// Works on a claimed document.
 pub async fn process(app: &App, lease: &Lease, stop: &Stop) -> Ended {
+    let trace = traces::reading(lease.id, lease.lane, lease.attempt);
+    work_on(app, lease, stop).instrument(trace).await
+}
+
+async fn work_on(app: &App, lease: &Lease, stop: &Stop) -> Ended {
     let document = match app.store.document(lease.id).await {
         Ok(document) if document.is_terminal() => return Ended::Done,
         Ok(document) => document,
@@ -68,14 +74,16 @@ pub async fn process(app: &App, lease: &Lease, stop: &Stop) -> Ended {
         Err(error) => return unavailable(lease, &error, "store_unavailable"),
     };
     // The file is fetched while others are being read.
-    let file = match app.blobs.get(&document.blob_key).await {
+    let file = match app.blobs.get(&document.blob_key).instrument(traces::part("fetch file")).await {
         Ok(bytes) => Ok(bytes),
         Err(error @ blobs::Error::Unavailable(_)) => return unavailable(lease, &error, "files_unavailable"),
         Err(_) => Err("file_missing"),
     };
     crate::failpoint::hit("pipeline.after_fetch");
 
-    let Some(turn) = turn(app, &document, stop).await else { return Ended::GivenBack };
+    let Some(turn) = turn(app, &document, stop).instrument(traces::part("wait for a reader")).await else {
+        return Ended::GivenBack;
+    };
     let worker = &app.config.service.worker;
     match app.store.begin_processing(lease.id, lease.token, worker.lease(), worker.max_attempts).await {
         Ok(Begun::Read(begun)) => {
@@ -132,7 +140,7 @@ async fn read(
         Some(reader.read(&bytes, declared, today))
     });
     let reading = tokio::select! {
-        reading = tokio::time::timeout(limit, reading) => reading,
+        reading = tokio::time::timeout(limit, reading).instrument(traces::part("read")) => reading,
         () = stop.now.cancelled() => return give_back(app, lease, stop).await,
     };
     crate::failpoint::hit("pipeline.after_read");
@@ -157,7 +165,7 @@ async fn record(app: &App, lease: &Lease, stop: &Stop, reading: CardReading, too
         reading_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
     };
     let write = || app.store.record_outcome(lease.id, lease.token, outcome.clone());
-    match persistently(lease, stop, write).await {
+    match persistently(lease, stop, write).instrument(traces::part("record")).await {
         Ok(document) => {
             crate::failpoint::hit("pipeline.after_record");
             let lane = lease.lane.as_str();

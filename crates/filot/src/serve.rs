@@ -36,7 +36,7 @@ const SAMPLE_SEED: u64 = 7;
 /// # Errors
 /// When a part is missing or the address cannot be listened on.
 pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()> {
-    telemetry::start_logs(&config.service.log)?;
+    let _traces = telemetry::start(&config.service)?;
     let emf = cloudwatch(&config);
     let metrics = telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
@@ -88,7 +88,7 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
 /// # Errors
 /// When a part is missing.
 pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()> {
-    telemetry::start_logs(&config.service.log)?;
+    let _traces = telemetry::start(&config.service)?;
     if lane == Lane::Gpu {
         config.turn_to_gpu();
     }

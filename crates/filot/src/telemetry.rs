@@ -1,18 +1,22 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 
 use std::io::{self, IsTerminal};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::layers::FanoutBuilder;
-use tracing_subscriber::EnvFilter;
+use opentelemetry_otlp::ExporterBuildError;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::service::{Log, LogFormat};
+use self::traces::Traces;
+use crate::config::service::{LogFormat, Service};
 use crate::pii::Redacting;
 
 pub mod emf;
 pub mod gauges;
+pub mod traces;
 
 /// Why there are no logs or metrics.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,8 @@ pub enum Error {
     Filter(#[from] ParseError),
     #[error("logging is set up already")]
     Logs(#[source] TryInitErrorBox),
+    #[error("traces cannot be sent to OTEL_EXPORTER_OTLP_ENDPOINT")]
+    Traces(#[from] ExporterBuildError),
     #[error("metrics cannot be set up")]
     Metrics(#[from] BuildError),
     #[error("metrics are set up already")]
@@ -29,39 +35,40 @@ pub enum Error {
 
 type TryInitErrorBox = Box<TryInitError>;
 
-/// Starts logging to standard error: JSON lines, or text on a terminal. Every line is redacted.
+/// Starts logging to standard error: JSON lines, or text on a terminal. Every line is redacted. Traces are sent, if there
+/// is a collector, for as long as what is returned is kept.
 ///
 /// # Errors
 /// When the filter does not parse, or logging was started before.
-pub fn start_logs(log: &Log) -> Result<(), Error> {
-    use tracing_subscriber::util::SubscriberInitExt;
+pub fn start(config: &Service) -> Result<Traces, Error> {
+    let log = &config.log;
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !io::stderr().is_terminal(),
     };
     // What the libraries below tell of themselves is not for operators, and may hold values of queries.
-    let filter = format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn", log.level);
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+    let filter = format!(
+        "{},sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn,{}=off",
+        log.level,
+        traces::TARGET
+    );
+    let filter = EnvFilter::try_new(filter)?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Redacting(io::stderr()))
         // It would complain to standard error of what it could not write there, and that ends the process: a log on a
         // full disk is no reason to stop.
         .log_internal_errors(false);
-    let started = if json {
-        subscriber
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .finish()
-            .try_init()
+    let lines = if json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
-        subscriber.with_ansi(io::stderr().is_terminal()).finish().try_init()
+        lines.with_ansi(io::stderr().is_terminal()).boxed()
     };
-    started.map_err(|error| Error::Logs(Box::new(error)))?;
+    let traces = Traces::start(config)?;
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer());
+    subscriber.try_init().map_err(|error| Error::Logs(Box::new(error)))?;
     keep_panics_quiet();
-    Ok(())
+    Ok(traces)
 }
 
 /// A panic is logged by its place alone: its message may hold what was just being read.

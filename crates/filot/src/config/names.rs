@@ -61,6 +61,8 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("METRICS_NAMESPACE", "metrics", "namespace"),
     ("CLOUDWATCH_ENABLED", "metrics", "cloudwatch"),
     ("METRICS_FLUSH_INTERVAL_MS", "metrics", "flush_interval_ms"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces", "endpoint"),
+    ("OTEL_SERVICE_NAME", "traces", "service_name"),
 ];
 
 /// Copies the variables that are set, and not empty, into `settings`.

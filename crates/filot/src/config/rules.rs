@@ -98,6 +98,7 @@ fn addresses(config: &Service, problems: &mut Vec<String>) {
         ("FILOT_FRONTEND_ORIGIN", Some(config.server.frontend_origin.as_str()), web),
         ("STACK_API_URL", Some(config.auth.stack_api_url.as_str()), web),
         ("BULI2_API_URL", config.buli2.api_url.as_deref(), web),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", config.traces.endpoint.as_deref(), web),
         ("BULI2_CALLBACK_URL", config.buli2.callback_url.as_deref(), web),
     ];
     for (name, address, schemes) in addresses {

@@ -24,6 +24,7 @@ pub struct Service {
     pub audit: Audit,
     pub temporal: Temporal,
     pub metrics: Metrics,
+    pub traces: Traces,
 }
 
 impl Service {
@@ -293,6 +294,15 @@ pub struct Metrics {
     pub namespace: String,
     pub cloudwatch: bool,
     pub flush_interval_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// `None`: none are sent.
+    #[serde(deserialize_with = "optional")]
+    pub endpoint: Option<String>,
+    pub service_name: String,
 }
 
 fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>

@@ -11,6 +11,7 @@ use tracing::{Instrument, info, info_span};
 use uuid::Uuid;
 
 use super::error::{self, ApiError, Code};
+use crate::telemetry::traces;
 
 /// The header that carries the id of a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,10 +42,12 @@ pub(super) async fn frame(request: Request, next: Next) -> Response<Body> {
     let id = request_id(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let trace = traces::request(&method, &route, &id, request.headers());
     let span = info_span!("request", request = %id);
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next.run(request).instrument(span.clone()).instrument(trace.clone()).await;
     let mut response = error::finish(response, &id);
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    traces::answered(&trace, status);
     // Only the pattern of the path: ids and queries stay out of logs and metrics.
     span.in_scope(|| info!(%method, route, status, ms = elapsed.as_millis() as u64, "answered"));
     metrics::histogram!("filot_http_seconds", "route" => route.clone()).record(elapsed);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::backoff;
 use crate::app::App;
 use crate::buli2::{Buli2, Failure};
 use crate::document::ReviewId;
 use crate::store::{self, Effect, EffectKind, ReviewRoute, ReviewStatus};
+use crate::telemetry::traces;
 
 /// Reviews settled in one step where no call is made.
 const BATCH: u32 = 200;
@@ -115,8 +116,9 @@ async fn send(app: &App, buli2: &Buli2, effect: &Effect) -> store::Result<()> {
             return Err(error);
         }
     };
+    let trace = traces::escalation(document.id);
     crate::failpoint::hit("escalation.before_call");
-    let ended = buli2.hand_over(&review, &document, || app.clock.now()).await;
+    let ended = buli2.hand_over(&review, &document, || app.clock.now()).instrument(trace).await;
     crate::failpoint::hit("escalation.after_call");
     let outcome = match &ended {
         Ok(_) => "taken",

@@ -48,3 +48,4 @@ mod selftest;
 mod store;
 #[cfg(feature = "temporal")]
 mod temporal;
+mod traces;

@@ -12,6 +12,7 @@ use crate::http::server::PASSWORD;
 use crate::support::backends::free_port;
 use crate::support::buli2::{FakeBuli2, Faults, configured};
 use crate::support::cards::{Script, personal_card};
+use crate::support::collector::Collector;
 use crate::support::proxy::Mode;
 use crate::support::serve::Serve;
 use crate::support::{Deployment, eventually};
@@ -194,6 +195,7 @@ async fn nothing_personal_leaves_the_database(mut deployment: Deployment, neighb
         deployment = configured(deployment, buli2.port);
         buli2.set(Faults { only: Some(500), ..Faults::default() });
     }
+    let collector = Collector::start().await;
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().unwrap();
     let mut settings: Vec<(String, String)> =
         deployment.environment().into_iter().filter(|(name, _)| name != "FILOT_DATA_DIR").collect();
@@ -204,6 +206,7 @@ async fn nothing_personal_leaves_the_database(mut deployment: Deployment, neighb
         ("CLOUDWATCH_ENABLED", "true"),
         ("METRICS_FLUSH_INTERVAL_MS", "1000"),
         ("FILOT_METRICS_TOKEN", token.as_str()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address.as_str()),
         ("RUST_BACKTRACE", "1"),
     ] {
         settings.push((name.to_owned(), value.to_owned()));
@@ -280,9 +283,15 @@ async fn nothing_personal_leaves_the_database(mut deployment: Deployment, neighb
         assert!(log.contains(wanted), "the log does not tell of {wanted}");
     }
     assert!(stdout.contains("filot.ocr.failure_count") && metrics.contains("filot_documents_finished_total"));
-    for (what, text) in
-        [("log", &log), ("stdout", &stdout), ("metrics", &metrics), ("problems", &said.problems)]
-    {
+    let traces = collector.text();
+    assert!(collector.spans().len() > 5 * PEOPLE as usize, "{} spans", collector.spans().len());
+    for (what, text) in [
+        ("log", &log),
+        ("stdout", &stdout),
+        ("metrics", &metrics),
+        ("traces", &traces),
+        ("problems", &said.problems),
+    ] {
         let found = found(text, &people);
         assert!(found.is_empty(), "{} traces in the {what}, such as\n{}", found.len(), found[0]);
     }

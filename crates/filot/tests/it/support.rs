@@ -6,6 +6,7 @@ pub(crate) mod backends;
 pub(crate) mod browser;
 pub(crate) mod buli2;
 pub(crate) mod child;
+pub(crate) mod collector;
 pub(crate) mod desk;
 pub(crate) mod desk_server;
 pub(crate) mod disk;
