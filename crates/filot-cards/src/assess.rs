@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use filot_ocr::engine::{Error, OcrEngine, Region, Timing};
+use filot_ocr::engine::{self, Error, OcrEngine, Region, Timing, View};
 use filot_ocr::image::Photo;
 use filot_ocr::page::{Frame, Framing, Quality};
 use jiff::civil::Date;
@@ -178,15 +178,22 @@ pub fn read_card(
     policy: &Policy,
     today: Date,
 ) -> Result<Reading, Error> {
-    let mut reading = engine.read(photo)?;
-    let mut draft = Draft::new(&reading.page, declared);
+    let (mut reading, mut draft) = looked_at(engine, engine.read(photo)?, declared)?;
     if reading.page.frame.framing == Framing::Card && draft.misses_much() {
         // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline.
         if let Some(other) = engine.read_by_text(photo)? {
-            let second = Draft::new(&other.page, declared);
-            if second.fields().len() > draft.fields().len() {
+            let (other, second) = looked_at(engine, other, declared)?;
+            if second.promise() > draft.promise() {
                 (reading, draft) = (other, second);
             }
+        }
+    }
+    if let Some(corners) = draft.corners()
+        && let Some(other) = engine.read_at(photo, &corners)?
+    {
+        let (other, second) = looked_at(engine, other, declared)?;
+        if second.promise() > draft.promise() {
+            (reading, draft) = (other, second);
         }
     }
     let mut reread = 0;
@@ -211,6 +218,21 @@ pub fn read_card(
         frame: reading.page.frame.clone(),
         text: reading.page.text(),
     })
+}
+
+/// The draft of a reading; of a poor one with what stands where the card's rows must be.
+fn looked_at(
+    engine: &dyn OcrEngine,
+    reading: engine::Reading,
+    declared: DeclaredType,
+) -> Result<(engine::Reading, Draft), Error> {
+    let mut draft = Draft::new(&reading.page, declared);
+    for view in [View::Plain, View::Even] {
+        let Some(rows) = draft.grid(&reading, view) else { break };
+        let lines = engine.reread(&reading, &rows)?;
+        draft.merge_grid(lines);
+    }
+    Ok((reading, draft))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(crate) struct Digit {
     pub(crate) options: Vec<(char, f32)>,
     /// The character as read was no digit but one that looks like it.
     pub(crate) look_alike: bool,
+    /// Readings of which this is the mean.
+    pub(crate) readings: u8,
 }
 
 impl Digit {
@@ -31,17 +33,18 @@ impl Digit {
         self.options.iter().find(|option| option.0 == digit).map_or(0.0, |option| option.1)
     }
 
-    /// The mean of two readings of the same place.
+    /// The mean of all readings of the same place that two stand for.
     pub(crate) fn merged(&self, other: &Self) -> Self {
-        let mut options: Vec<(char, f32)> = ('0'..='9')
-            .map(|digit| (digit, (self.probability(digit) + other.probability(digit)) / 2.0))
-            .filter(|option| option.1 > 0.0)
-            .collect();
+        let readings = self.readings.saturating_add(other.readings);
+        let share = f32::from(self.readings) / f32::from(readings.max(1));
+        let mean = |digit| share * self.probability(digit) + (1.0 - share) * other.probability(digit);
+        let mut options: Vec<(char, f32)> =
+            ('0'..='9').map(|digit| (digit, mean(digit))).filter(|option| option.1 > 0.0).collect();
         options.sort_by(|a, b| b.1.total_cmp(&a.1));
         if options.is_empty() {
             return self.clone();
         }
-        Self { options, look_alike: self.look_alike && other.look_alike }
+        Self { options, look_alike: self.look_alike && other.look_alike, readings }
     }
 }
 
@@ -66,7 +69,7 @@ pub(crate) fn digit(glyph: &Glyph) -> Option<Digit> {
     }
     // The place's own reading stays first even where look-alikes of another digit add up to more.
     options[1..].sort_by(|a, b| b.1.total_cmp(&a.1));
-    Some(Digit { options, look_alike: !read.is_ascii_digit() })
+    Some(Digit { options, look_alike: !read.is_ascii_digit(), readings: 1 })
 }
 
 /// The best reading of all places.
@@ -144,5 +147,9 @@ mod tests {
         let one = digit(&glyph(&[('5', 0.6), ('6', 0.4)])).unwrap();
         let two = digit(&glyph(&[('6', 0.9), ('5', 0.1)])).unwrap();
         assert_eq!(one.merged(&two).best(), '6');
+        // Each of three readings counts the same, in whatever order.
+        let three = one.merged(&one).merged(&two);
+        assert!((three.probability('5') - (0.6 + 0.6 + 0.1) / 3.0).abs() < 1e-6);
+        assert_eq!(three.readings, 3);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use filot_ocr::engine::{Alphabet, Region, View};
-use filot_ocr::page::{Line, Page};
+use filot_ocr::engine::{self, Alphabet, Region, View};
+use filot_ocr::page::{Framing, Line, Page, Quad};
 
 use crate::confidence;
 use crate::digits::Digit;
@@ -17,6 +17,12 @@ use crate::span::Span;
 
 /// Fields below this confidence are read a second time.
 const UNSURE: f32 = 0.93;
+/// So many unsure fields make the reading of a card poor.
+const POOR_KTP: usize = 5;
+const POOR_NPWP: usize = 3;
+/// The fields of an NPWP card that each design has.
+const POOR_NPWP_FIELDS: [FieldKey; 5] =
+    [FieldKey::NpwpNumber, FieldKey::Name, FieldKey::Address, FieldKey::TaxOffice, FieldKey::RegisteredDate];
 
 /// The closer looks at what is unsure, one after the other as long as something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,67 @@ impl Draft {
             region.view = round.view(region.alphabet);
         }
         regions
+    }
+
+    /// What a card is that was perhaps not looked at as it lies, or whose lines were not told apart: too many of its fields
+    /// are unsure. A picture so poor that nothing was made of it counts as what it was declared to be.
+    fn poor(&self) -> Option<DocumentType> {
+        let kind = match self.document_type() {
+            DocumentType::Other if self.perhaps_unreadable() => self.declared.document()?,
+            kind => kind,
+        };
+        let (keys, limit) = match kind {
+            DocumentType::Ktp => (&FieldKey::KTP[..], POOR_KTP),
+            DocumentType::Npwp => (&POOR_NPWP_FIELDS[..], POOR_NPWP),
+            DocumentType::Other => return None,
+        };
+        let unsure =
+            |key: &&FieldKey| self.readings.get(key).is_none_or(|reading| confidence::of(reading) < UNSURE);
+        (keys.iter().filter(unsure).count() >= limit).then_some(kind)
+    }
+
+    /// Where the corners of a poorly read card must be, in pixels of the photo; `None` if the card's own edges were found,
+    /// or nothing that was read tells.
+    pub fn corners(&self) -> Option<Quad> {
+        let sought = self.page.frame.framing == Framing::Text && self.poor() == Some(DocumentType::Ktp);
+        sought.then(|| ktp::grid::corners(&self.page))?
+    }
+
+    /// Where the rows of a poorly read card must be.
+    pub fn grid(&self, reading: &engine::Reading, view: View) -> Option<Vec<Region>> {
+        match self.poor()? {
+            DocumentType::Ktp => ktp::grid::regions(&self.page, reading, view),
+            DocumentType::Npwp => npwp_card::rows::regions(reading, view),
+            DocumentType::Other => None,
+        }
+    }
+
+    /// Takes in what stands in the rows of [`Draft::grid`], field by field, where it is better supported.
+    pub fn merge_grid(&mut self, rows: Vec<Option<Line>>) {
+        let mut page = self.page.clone();
+        let rows = rows.into_iter().flatten().filter_map(ktp::grid::trimmed);
+        page.lines.retain(|line| ktp::grid::is_above(&self.page, line));
+        page.lines.extend(rows);
+        let mut other = Self::new(&page, self.declared);
+        if self.document_type() == DocumentType::Other {
+            *self = other;
+            return;
+        }
+        if other.document_type() != self.document_type() {
+            return;
+        }
+        if other.promise() > self.promise() {
+            std::mem::swap(&mut self.ktp, &mut other.ktp);
+            std::mem::swap(&mut self.npwp, &mut other.npwp);
+            std::mem::swap(&mut self.first, &mut other.first);
+        }
+        self.further.push(other.first);
+        self.readings = self.resolve();
+    }
+
+    /// Expected number of right fields.
+    pub fn promise(&self) -> f32 {
+        self.readings.values().map(confidence::of).sum()
     }
 
     /// Takes in a second reading, field by field, where it is better supported than the first. Rows of the same field

@@ -4,6 +4,7 @@ pub(crate) mod align;
 mod citizen;
 pub(crate) mod columns;
 mod fit;
+pub(crate) mod grid;
 pub(crate) mod parse;
 mod place;
 pub(crate) mod regions;

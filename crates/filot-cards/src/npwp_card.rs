@@ -3,6 +3,7 @@
 pub(crate) mod parse;
 pub(crate) mod regions;
 pub(crate) mod repair;
+pub(crate) mod rows;
 
 use std::collections::BTreeMap;
 

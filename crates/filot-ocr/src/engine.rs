@@ -1,7 +1,7 @@
 //! The seam between pictures and cards: whoever reads text implements [`OcrEngine`].
 
 use crate::image::Photo;
-use crate::page::{Line, Page, Rect};
+use crate::page::{Line, Page, Quad, Rect};
 
 /// Characters that a region can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ pub trait OcrEngine: Send + Sync {
     /// Reads again without trusting an outline: the picture straightened by its text alone. For a first reading that
     /// makes no sense as a card, because something else was taken for its edge. `None` if the engine has no other way.
     fn read_by_text(&self, _photo: &Photo) -> Result<Option<Reading>, Error> {
+        Ok(None)
+    }
+
+    /// Reads again with the card's corners given, in pixels of the upright photo, clockwise from the text's upper left. For
+    /// a photo in which something read tells where the card lies, better than its outline did. `None` if the engine has
+    /// no such way, or nothing stands there.
+    fn read_at(&self, _photo: &Photo, _corners: &Quad) -> Result<Option<Reading>, Error> {
         Ok(None)
     }
 

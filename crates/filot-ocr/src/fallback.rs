@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Error, OcrEngine, Reading, Region};
 use crate::image::Photo;
-use crate::page::Line;
+use crate::page::{Line, Quad};
 
 /// Failures in a row after which the first reader is left alone for a while.
 const PATIENCE: u32 = 3;
@@ -90,6 +90,10 @@ impl OcrEngine for FallbackEngine {
 
     fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
         self.either(|engine| engine.read_by_text(photo))
+    }
+
+    fn read_at(&self, photo: &Photo, corners: &Quad) -> Result<Option<Reading>, Error> {
+        self.either(|engine| engine.read_at(photo, corners))
     }
 
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {

@@ -18,6 +18,7 @@ pub mod page;
 mod quality;
 mod recognize;
 mod rectify;
+mod rows;
 mod runtime;
 pub mod straightened;
 mod strips;

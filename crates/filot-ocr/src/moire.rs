@@ -47,7 +47,7 @@ pub(crate) fn strength(canvas: &Canvas) -> f32 {
     let side = |pixels: f32, most: usize| ((0.94 * pixels) as usize).min(most) / STEP * STEP;
     let most = match canvas.frame.framing {
         Framing::Card => MOST,
-        Framing::Text => MOST_IN_PERSPECTIVE,
+        Framing::Line | Framing::Text => MOST_IN_PERSPECTIVE,
     };
     let (columns, rows) = (side(width, most.0), side(height, most.1));
     if columns < LEAST || rows < LEAST {

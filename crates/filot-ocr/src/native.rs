@@ -319,6 +319,24 @@ impl OcrEngine for NativeEngine {
         self.read_framed(photo, Framing::Text).map(Some)
     }
 
+    fn read_at(&self, photo: &Photo, corners: &Quad) -> Result<Option<Reading>, Error> {
+        let start = Instant::now();
+        let whole = whole_photo(photo);
+        let in_base = |p: Point| Point { x: p.x / photo.reduction, y: p.y / photo.reduction };
+        let quad = Quad(corners.0.map(in_base));
+        let Some(to_base) = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &quad) else {
+            return Ok(None);
+        };
+        let canvas = whole.framed(Framing::Line, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base);
+        let mut boxes = self.search(&canvas, BORDER_MM, SEARCH_SIDE)?;
+        boxes.retain(|b| contains(&whole_frame(&canvas, CARD_MARGIN_MM), middle(&b.quad)));
+        if boxes.is_empty() {
+            return Ok(None);
+        }
+        let timing = Timing { detect: milliseconds(start), ..Timing::default() };
+        self.read_boxes(photo, canvas, &boxes, BTreeMap::new(), timing).map(Some)
+    }
+
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         let mut found = Vec::new();
         for (scale, degrees) in large_text::LOOKS {
@@ -372,6 +390,20 @@ impl NativeEngine {
                 text_box.quad = Quad(turned).turned(2);
             }
         }
+        timing.recognize = milliseconds(start);
+        self.read_boxes(photo, canvas, &boxes, known, timing)
+    }
+
+    /// Reads the text boxes of an upright canvas, unless it is `known` what stands there.
+    fn read_boxes(
+        &self,
+        photo: &Photo,
+        canvas: Canvas,
+        boxes: &[TextBox],
+        known: BTreeMap<usize, Vec<ReadGlyph>>,
+        mut timing: Timing,
+    ) -> Result<Reading, Error> {
+        let start = Instant::now();
         let quads: Vec<(Quad, Alphabet)> = boxes.iter().map(|b| (b.quad, Alphabet::Any)).collect();
         let mut lines: Vec<Line> = self.recognise(&canvas, &quads, known)?.into_iter().flatten().collect();
         lines.sort_by(|a, b| {
@@ -379,7 +411,7 @@ impl NativeEngine {
                 .partial_cmp(&(b.rect.centre().y, b.rect.x0))
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
-        timing.recognize = milliseconds(start);
+        timing.recognize += milliseconds(start);
         let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, timing })

@@ -54,6 +54,9 @@ impl Rect {
 pub enum Framing {
     /// The card's four corners were found; the page is the card itself, `CARD_WIDTH_MM` × `CARD_HEIGHT_MM`.
     Card,
+    /// No corners, but a line of known place and size told where the card lies; the page is about the card itself, as with
+    /// [`Framing::Card`].
+    Line,
     /// No corners; the page is the photo turned and straightened by its text lines. The unit is a pixel of that
     /// straightened picture, so only proportions mean something.
     Text,

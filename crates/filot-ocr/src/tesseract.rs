@@ -111,7 +111,7 @@ impl TesseractEngine {
     fn read_canvas(&self, canvas: &Canvas) -> Result<Vec<Line>, Error> {
         let whole = Rect { x0: 0.0, y0: 0.0, x1: canvas.frame.width, y1: canvas.frame.height };
         let scale = match canvas.frame.framing {
-            Framing::Card => CARD_PIXELS / whole.width(),
+            Framing::Card | Framing::Line => CARD_PIXELS / whole.width(),
             Framing::Text => (PHOTO_PIXELS / whole.width().max(whole.height())).min(canvas.resolution()),
         };
         let Some(picture) = canvas.view(&whole, scale) else { return Ok(Vec::new()) };

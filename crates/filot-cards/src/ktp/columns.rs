@@ -15,6 +15,8 @@ const LONG: f32 = 5.0;
 
 /// The card's own frame is the template; labels only correct the print's offset.
 const HOLD_FRAMED: Hold = [0.15, 60.0, 0.3];
+/// A frame that one line told is about the template.
+const HOLD_ROUGHLY: Hold = [0.15, 6.0, 0.3];
 const HOLD_LOOSE: Hold = [1e-3, 1e-2, 1.0];
 /// Height of the card's text in rows.
 const ROWS: f32 = 16.0;
@@ -75,7 +77,7 @@ impl Columns {
             .collect();
         let (unit, step) = (median(&mut units), median(&mut steps));
         let frame = match page.frame.framing {
-            Framing::Card => Some(1.0),
+            Framing::Card | Framing::Line => Some(1.0),
             Framing::Text => None,
         };
         let guess = (page.frame.width / filot_ocr::page::CARD_WIDTH_MM).max(1e-3);
@@ -100,7 +102,11 @@ impl Columns {
             (None, None) => left_edge(layout) - unit * LABEL_X,
         };
         let start = Line { origin, unit, lean: 0.0 };
-        let hold = if frame.is_some() { HOLD_FRAMED } else { HOLD_LOOSE };
+        let hold = match page.frame.framing {
+            Framing::Card => HOLD_FRAMED,
+            Framing::Line => HOLD_ROUGHLY,
+            Framing::Text => HOLD_LOOSE,
+        };
         let line = fit::through(start, &marks, ROWS * pitch, hold);
         Self { line, pitch, anchored: !anchors.is_empty(), framed: frame.is_some() }
     }

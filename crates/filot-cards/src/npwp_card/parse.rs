@@ -253,9 +253,24 @@ fn kind(span: &Span) -> (Kind, Span, bool) {
     (Kind::Text, span.clone(), false)
 }
 
+/// Labels of number lines.
+const LABELS: [(&str, Label); 8] = [
+    ("NPWP", Label::Npwp),
+    ("NPWP15", Label::Npwp15),
+    ("NPWP 15", Label::Npwp15),
+    ("NPWP16", Label::Npwp16),
+    ("NPWP 16", Label::Npwp16),
+    ("NIK/NPWP16", Label::Npwp16),
+    ("NIK", Label::Nik),
+    ("NITKU", Label::Nitku),
+];
+
 /// A number line: label, colon, digits with points and a dash.
 fn number(span: &Span) -> Option<(Kind, Span, bool)> {
-    let (label, start) = number_label(span);
+    let (label, start) = match number_label(span) {
+        (None, _) => cut_label(span).map_or((None, 0), |(label, end)| (Some(label), end)),
+        found => found,
+    };
     let value = crate::ktp::parse::after_colon(&span.slice(start, usize::MAX));
     let places = places(&value)?;
     let dotted = value.glyphs.iter().filter(|glyph| matches!(first(glyph), '.' | '-')).count() >= 2;
@@ -285,16 +300,6 @@ enum Label {
 
 /// The label of a number line and where it ends.
 fn number_label(span: &Span) -> (Option<Label>, usize) {
-    const LABELS: [(&str, Label); 8] = [
-        ("NPWP", Label::Npwp),
-        ("NPWP15", Label::Npwp15),
-        ("NPWP 15", Label::Npwp15),
-        ("NPWP16", Label::Npwp16),
-        ("NPWP 16", Label::Npwp16),
-        ("NIK/NPWP16", Label::Npwp16),
-        ("NIK", Label::Nik),
-        ("NITKU", Label::Nitku),
-    ];
     let colon = span.glyphs.iter().position(|glyph| matches!(first(glyph), ':' | ';')).filter(|at| *at <= 12);
     if let Some(colon) = colon {
         // With a colon the label is what stands before it, as a whole.
@@ -311,6 +316,30 @@ fn number_label(span: &Span) -> (Option<Label>, usize) {
         .filter(|(found, ..)| found.similarity >= LABEL)
         .max_by(|a, b| (a.0.similarity * a.1).total_cmp(&(b.0.similarity * b.1)));
     best.map_or((None, 0), |(found, _, label)| (Some(label), found.end))
+}
+
+/// The label of which a finger or the picture's edge has left the end, directly before a number of the right length, and
+/// where it ends.
+fn cut_label(span: &Span) -> Option<(Label, usize)> {
+    let text = span.text();
+    let ends = LABELS.iter().flat_map(|(label, kind)| {
+        label
+            .char_indices()
+            .map(move |(at, _)| (&label[at..], *kind))
+            .filter(|(end, _)| end.starts_with(char::is_alphabetic))
+    });
+    ends.filter(|(end, kind)| {
+        let digits = match kind {
+            Label::Nik | Label::Npwp16 => 16..=16,
+            Label::Npwp15 => 15..=15,
+            Label::Npwp => 15..=16,
+            Label::Nitku => 22..=22,
+        };
+        text.starts_with(end)
+            && places(&span.slice(end.len(), usize::MAX)).is_some_and(|read| digits.contains(&read.len()))
+    })
+    .max_by_key(|(end, _)| end.len())
+    .map(|(end, kind)| (kind, end.len()))
 }
 
 /// The places of a number, if the text is one.
@@ -334,5 +363,29 @@ pub(crate) fn without_label(key: FieldKey, span: &Span) -> Span {
         (Kind::Number(found), value, true) if found == key => value,
         (Kind::Registered, value, true) if key == FieldKey::RegisteredDate => value,
         _ => span.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use filot_ocr::page::{Line, Rect};
+
+    use super::*;
+
+    fn kind_of(text: &str) -> (Kind, String) {
+        let rect = Rect { x0: 0.0, y0: 0.0, x1: 40.0, y1: 2.0 };
+        let line = Line { text: text.to_owned(), confidence: 0.95, glyphs: Vec::new(), rect, angle: 0.0 };
+        let (kind, value, _) = kind(&Span::from_line(&line));
+        (kind, value.text())
+    }
+
+    #[test]
+    fn numbers_are_known_by_the_end_of_their_label() {
+        let number = |key, text: &str| (Kind::Number(key), text.to_owned());
+        assert_eq!(kind_of("K3172010310985820"), number(FieldKey::Nik, "3172010310985820"));
+        assert_eq!(kind_of("WP15871410841009000"), number(FieldKey::NpwpNumber, "871410841009000"));
+        assert_eq!(kind_of("P6310035405315565"), number(FieldKey::Npwp16, "6310035405315565"));
+        assert_eq!(kind_of("X3172010310985820").0, Kind::Text);
+        assert_eq!(kind_of("NO 17 RT 010").0, Kind::Text);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn draw(photo: &Photo, frame: &Frame, assessment: &Assessment) -> any
 
     let line = (width.max(height) as f32 / 500.0).max(1.5);
     let whole = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
-    if frame.framing == Framing::Card {
+    if frame.framing != Framing::Text {
         outline(&mut shown, &frame.photo_quad(&whole), scale, line * 1.5, CARD);
     }
     for field in assessment.fields.values() {

@@ -24,6 +24,9 @@ use crate::queue::{Lane, Lease, Queue};
 use crate::store::{self, ReviewRoute, ReviewStatus, Ruling};
 use crate::worker;
 
+/// Between two tries to tell a workflow of a decision. After the last one it finds out by its own look.
+const FIRST_SIGNAL_WAIT: Duration = Duration::from_secs(2);
+const LAST_SIGNAL_WAIT: Duration = Duration::from_secs(64);
 /// How often the row of an open review is looked at first when no signal comes.
 const LOOK: Duration = Duration::from_secs(5 * 60);
 /// Before a document that somebody else is reading is looked at again.
@@ -124,8 +127,14 @@ impl Temporal {
     pub(super) fn review_decided(&self, review: ReviewId, ruling: Ruling) {
         let engine = self.engine.clone();
         tokio::spawn(async move {
-            if let Err(error) = engine.review_decided(review.0, there(ruling)).await {
-                debug!(%review, %error, "a workflow learns of a decision later");
+            let mut wait = FIRST_SIGNAL_WAIT;
+            while let Err(error) = engine.review_decided(review.0, there(ruling)).await {
+                debug!(%review, %error, "a workflow was not told of a decision");
+                if wait > LAST_SIGNAL_WAIT {
+                    break;
+                }
+                tokio::time::sleep(wait).await;
+                wait *= 2;
             }
         });
     }
