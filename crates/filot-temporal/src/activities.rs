@@ -15,6 +15,9 @@ use crate::wire::{Decided, HandedOver, Reading, Task};
 /// Type of the failure of a step that is to be tried again.
 const NOT_DONE: &str = "NOT_DONE";
 
+/// A step of a review that the server hears nothing of for so long was interrupted: another worker takes it up.
+pub(crate) const ALIVE: Duration = Duration::from_secs(12);
+
 pub(crate) struct Activities {
     pub(crate) steps: Arc<dyn Steps>,
 }
@@ -38,19 +41,25 @@ impl Activities {
     #[activity(name = "syncWithBuli2")]
     pub(crate) async fn hand_over(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         review: Uuid,
     ) -> Result<HandedOver, ActivityError> {
-        self.steps.hand_over(review).await.map_err(failure)
+        tokio::select! {
+            handed = self.steps.hand_over(review) => handed.map_err(failure),
+            never = heartbeat(&ctx, ALIVE / 3) => match never {},
+        }
     }
 
     #[activity(name = "fetchExternalDecision")]
     pub(crate) async fn look(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         review: Uuid,
     ) -> Result<Decided, ActivityError> {
-        self.steps.look(review).await.map_err(failure)
+        tokio::select! {
+            decided = self.steps.look(review) => decided.map_err(failure),
+            never = heartbeat(&ctx, ALIVE / 3) => match never {},
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use temporalio_sdk::{
 };
 use uuid::Uuid;
 
-use crate::activities::Activities;
+use crate::activities::{ALIVE, Activities};
 use crate::wire::{
     Decided, HandedOver, Pace, REVIEW_WORKFLOW, ReviewInput, ReviewOutput, Ruling, Stage, StageView,
     WORKFLOW_VERSION, instant,
@@ -91,6 +91,7 @@ async fn hand_over(
     input: &ReviewInput,
 ) -> Result<(), WorkflowTermination> {
     let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(120))
+        .heartbeat_timeout(ALIVE)
         .retry_policy(
             RetryPolicy::builder()
                 .initial_interval(Duration::from_secs(2))
@@ -172,6 +173,7 @@ async fn look(
 
 fn looking(pace: &Pace) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_secs(5 * 60))
+        .heartbeat_timeout(ALIVE)
         .retry_policy(
             RetryPolicy::builder()
                 .initial_interval(Duration::from_millis(pace.retry_base_ms.clamp(1, 1000)))
