@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-gpu bench-load bench-curves bench-soak capacity fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-pages bench-curves bench-soak capacity fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-gpu  cards a second on an NVIDIA GPU into docs/gpu.md"
 	@echo "make bench-load  speed of the service under load into docs/load.md"
 	@echo "make bench-curves  the same against offered load, with pictures; make bench-soak  10,000 documents"
+	@echo "make bench-pages  how long the pages of the desk take, into docs/load.md"
 	@echo "make capacity    what a month's documents need and cost, into docs/capacity.md"
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
 	@echo "make screenshots  pictures of the console into docs/images/"
@@ -77,6 +78,10 @@ bench-gpu: models
 bench-load: models
 	$(BUILD)
 	@scripts/load.sh
+
+bench-pages: models
+	$(BUILD)
+	@python3 scripts/pages.py $(FILOT) docs/load.md
 
 bench-curves bench-soak: models
 	$(BUILD)

@@ -145,11 +145,16 @@ class Service:
             time.sleep(0.1)
 
     def ask(self, method, path, body=None, headers=None):
+        status, _, answer = self.ask_whole(method, path, body, headers)
+        return status, answer
+
+    def ask_whole(self, method, path, body=None, headers=None):
+        """Status, headers and body of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.getheaders(), answer.read()
         finally:
             connection.close()
 
@@ -235,12 +240,12 @@ def machine():
 def write_section(report, title, text):
     """Puts the section with this title in place of the one there is, or at the end; other sections stay."""
     report = pathlib.Path(report)
-    head = ("# Speed of the service\n\nWritten by `make bench-load`, `make bench-curves` and `make bench-soak`; do not edit. "
-            "Cards are drawn by the test kit.\n")
+    head = ("# Speed of the service\n\nWritten by `make bench-load`, `make bench-pages`, `make bench-curves` and `make bench-soak`; do not "
+            "edit. Cards are drawn by the test kit.\n")
     before = report.read_text() if report.exists() else head
     sections = re.split(r"(?m)^(?=## )", before)
     kept = [section for section in sections[1:] if not section.startswith(f"## {title}\n")]
-    order = ["In short", "Load curves: a reader that only waits", "Load curves: the real reader", "Soak"]
+    order = ["In short", "Pages of the desk", "Load curves: a reader that only waits", "Load curves: the real reader", "Soak"]
     kept.append(f"## {title}\n\n{text.strip()}\n\n")
     kept.sort(key=lambda section: order.index(section[3:].split("\n", 1)[0]))
     report.write_text(head + "\n" + "".join(section.strip() + "\n\n" for section in kept).rstrip() + "\n")

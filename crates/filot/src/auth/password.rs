@@ -75,12 +75,10 @@ fn hash(password: &str) -> Option<String> {
 
 /// Whether a password may be used.
 pub(crate) fn check(password: &str) -> Result<(), &'static str> {
-    if password.chars().count() < LENGTH.0 {
-        Err("The password needs at least 10 characters.")
-    } else if password.len() > LENGTH.1 {
-        Err("The password may have at most 256 bytes.")
-    } else {
-        Ok(())
+    match password.chars().count() {
+        length if length < LENGTH.0 => Err("The password needs at least 10 characters."),
+        length if length > LENGTH.1 => Err("The password may have at most 256 characters."),
+        _ => Ok(()),
     }
 }
 
@@ -112,6 +110,13 @@ mod tests {
         assert_eq!(passwords.verify("correct horse batterz", Some(stored)).await, Some(false));
         assert_eq!(passwords.verify("", None).await, Some(false));
         assert_eq!(passwords.verify("", Some("not a hash".to_owned())).await, Some(false));
+    }
+
+    #[test]
+    fn passwords_are_measured_in_characters() {
+        assert!(check("short").is_err() && check(&"é".repeat(9)).is_err());
+        assert!(check(&"é".repeat(10)).is_ok() && check(&"é".repeat(256)).is_ok());
+        assert!(check(&"é".repeat(257)).is_err());
     }
 
     #[test]
