@@ -15,7 +15,7 @@ const COST: (u32, u32, u32) = (19_456, 2, 1);
 const AT_A_TIME: usize = 2;
 /// How long someone may wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Characters that a password needs, and bytes that it may have.
+/// Characters that a password needs and may have.
 const LENGTH: (usize, usize) = (10, 256);
 
 /// Hashes and verifies.
