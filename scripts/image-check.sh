@@ -51,6 +51,8 @@ if [[ ! -x $moto/bin/moto_server ]]; then
 fi
 
 work=$(mktemp -d "$target/image-check.XXXXXX")
+# PostgreSQL runs as its own user, who may not be let into the folder of the build.
+database=$(mktemp -d)
 chmod 755 "$work"
 pids=()
 store=()
@@ -58,7 +60,7 @@ cleanup() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
     if [[ ${#store[@]} -gt 0 ]]; then "${store[@]}" umount --all >/dev/null 2>&1 || true; fi
-    rm -rf "$work"
+    rm -rf "$work" "$database"
 }
 trap cleanup EXIT
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -208,13 +210,12 @@ check embedded
 stop embedded
 
 # 4. Production: PostgreSQL, Redis, S3, API and worker apart, no volume but /tmp.
-mkdir "$work/postgres"
-chown postgres "$work/postgres"
+chown postgres "$database"
 as_postgres=(setpriv --reuid postgres --regid postgres --clear-groups)
-"${as_postgres[@]}" "$postgres_bin/initdb" -D "$work/postgres/data" -A trust -U filot --no-sync >/dev/null
+"${as_postgres[@]}" "$postgres_bin/initdb" -D "$database/data" -A trust -U filot --no-sync >/dev/null
 database_port=$(free_port)
-"${as_postgres[@]}" "$postgres_bin/postgres" -D "$work/postgres/data" -p "$database_port" -c listen_addresses=127.0.0.1 \
-    -k "$work/postgres" >"$work/postgres.log" 2>&1 &
+"${as_postgres[@]}" "$postgres_bin/postgres" -D "$database/data" -p "$database_port" -c listen_addresses=127.0.0.1 \
+    -k "$database" >"$work/postgres.log" 2>&1 &
 pids+=($!)
 redis_port=$(free_port)
 redis-server --bind 127.0.0.1 --port "$redis_port" --save '' --dir "$work" >"$work/redis.log" 2>&1 &
