@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Holds the served API against its own description with schemathesis: all checks, as a signed-in user and as a
-# neighbouring service. CASES=N sets the generated cases to an operation (default 800: some 20,000 in all).
+# neighbouring service. CASES=N sets the generated cases to an operation (default 1000: some 21,000 in all).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=4.32.5
 filot=${CARGO_TARGET_DIR:-target}/release/filot
 tools=${CARGO_TARGET_DIR:-target}/tools/schemathesis-$version
-cases=${CASES:-800}
+cases=${CASES:-1000}
 
 if [[ ! -x $filot ]]; then
     echo "schemathesis: $filot is not there: cargo build --release" >&2
