@@ -229,7 +229,7 @@ fn looked_at(
     let mut draft = Draft::new(&reading.page, declared);
     for view in [View::Plain, View::Even] {
         let Some(rows) = draft.grid(&reading, view) else { break };
-        let lines = engine.reread(&reading, &rows)?;
+        let Some(lines) = engine.read_rows(&reading, &rows)? else { break };
         draft.merge_grid(lines);
     }
     Ok((reading, draft))

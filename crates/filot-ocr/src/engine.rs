@@ -76,6 +76,12 @@ pub trait OcrEngine: Send + Sync {
         Ok(None)
     }
 
+    /// Reads rows of a card at places where print must be, dozens at a time, as [`OcrEngine::reread`] does. `None` if each
+    /// look costs the engine too much for that.
+    fn read_rows(&self, _reading: &Reading, _rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {
+        Ok(None)
+    }
+
     /// Looks for writing far larger than a card's own print, at any angle, such as SPECIMEN across it. `None` if the
     /// engine cannot look for it.
     fn large_text(&self, _reading: &Reading) -> Result<Option<Vec<Line>>, Error> {

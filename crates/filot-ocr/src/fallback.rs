@@ -96,6 +96,10 @@ impl OcrEngine for FallbackEngine {
         self.either(|engine| engine.read_at(photo, corners))
     }
 
+    fn read_rows(&self, reading: &Reading, rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {
+        self.either(|engine| engine.read_rows(reading, rows))
+    }
+
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         self.either(|engine| engine.large_text(reading))
     }

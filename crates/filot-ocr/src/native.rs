@@ -337,6 +337,10 @@ impl OcrEngine for NativeEngine {
         self.read_boxes(photo, canvas, &boxes, BTreeMap::new(), timing).map(Some)
     }
 
+    fn read_rows(&self, reading: &Reading, rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {
+        self.reread(reading, rows).map(Some)
+    }
+
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         let mut found = Vec::new();
         for (scale, degrees) in large_text::LOOKS {
