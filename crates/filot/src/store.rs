@@ -5,13 +5,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex as SyncMutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sea_orm::prelude::DateTimeUtc;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqlErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqlErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -70,6 +70,8 @@ pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
 
 /// A connection that nobody used for so long is asked whether it still lives before it is used again.
 const UNUSED: Duration = Duration::from_secs(1);
+/// How long a process waits for another one that holds the SQLite file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why something did not become a fact.
 #[derive(Debug, thiserror::Error)]
@@ -215,10 +217,20 @@ impl Store {
                     .synchronous(SqliteSynchronous::Full)
                     .auto_vacuum(SqliteAutoVacuum::Incremental)
                     .foreign_keys(true)
-                    .busy_timeout(Duration::from_secs(10))
+                    .busy_timeout(PATIENCE)
             });
         let writer = Some(Arc::default());
-        Ok(Self { db: Database::connect(options).await?, clock, route: ReviewRoute::Desk, writer })
+        let started = Instant::now();
+        let db = loop {
+            match Database::connect(options.clone()).await {
+                // The first connection of all turns the write-ahead log on, and SQLite lets nobody wait for that.
+                Err(error) if is_busy(&error) && started.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                connected => break connected?,
+            }
+        };
+        Ok(Self { db, clock, route: ReviewRoute::Desk, writer })
     }
 
     /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start
@@ -329,6 +341,17 @@ impl Store {
     fn now(&self) -> DateTimeUtc {
         to_utc(self.clock.now())
     }
+}
+
+/// Whether another process holds the SQLite file at the moment (`SQLITE_BUSY`).
+fn is_busy(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    // The lower eight bits are the error, the others only its kind.
+    code.is_some_and(|code| code & 0xFF == 5)
 }
 
 fn sqlite_url(path: &Path) -> String {
