@@ -101,8 +101,7 @@ impl Draft {
     /// Places worth a second look, in page coordinates: fields that are unsure, that fail their own rules, or that are
     /// missing although their neighbours say where they must be. A field on two rows comes twice, the upper row first.
     pub fn weak_regions(&self, round: Round) -> Vec<(FieldKey, Region)> {
-        let weak =
-            |key: FieldKey| self.readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE);
+        let weak = |key: FieldKey| self.is_unsure(key);
         let mut regions = match self.document_type() {
             DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
@@ -126,9 +125,11 @@ impl Draft {
             DocumentType::Npwp => (&POOR_NPWP_FIELDS[..], POOR_NPWP),
             DocumentType::Other => return None,
         };
-        let unsure =
-            |key: &&FieldKey| self.readings.get(key).is_none_or(|reading| confidence::of(reading) < UNSURE);
-        (keys.iter().filter(unsure).count() >= limit).then_some(kind)
+        (keys.iter().filter(|key| self.is_unsure(**key)).count() >= limit).then_some(kind)
+    }
+
+    fn is_unsure(&self, key: FieldKey) -> bool {
+        self.readings.get(&key).is_none_or(|reading| confidence::of(reading) < UNSURE)
     }
 
     /// Where the corners of a poorly read card must be, in pixels of the photo; `None` if the card's own edges were found,
@@ -151,7 +152,8 @@ impl Draft {
     pub fn merge_grid(&mut self, rows: Vec<Option<Line>>) {
         let mut page = self.page.clone();
         let rows = rows.into_iter().flatten().filter_map(ktp::grid::trimmed);
-        page.lines.retain(|line| ktp::grid::is_above(&self.page, line));
+        let top = ktp::grid::top(&page);
+        page.lines.retain(|line| top.is_some_and(|top| line.rect.centre().y < top));
         page.lines.extend(rows);
         let mut other = Self::new(&page, self.declared);
         if self.document_type() == DocumentType::Other {

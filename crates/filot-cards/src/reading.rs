@@ -178,16 +178,10 @@ pub(crate) fn from_entry(span: &Span, entry: &str, distance: f32, repair: Repair
 #[cfg(test)]
 mod tests {
     use super::*;
-    use filot_ocr::page::{Line, Rect};
+    use crate::span::as_read;
 
     fn span(text: &str) -> Span {
-        Span::from_line(&Line {
-            text: text.to_owned(),
-            confidence: 0.95,
-            glyphs: Vec::new(),
-            rect: Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 },
-            angle: 0.0,
-        })
+        as_read(text, 0.95)
     }
 
     fn sure(text: &str) -> Span {

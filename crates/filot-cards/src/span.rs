@@ -151,6 +151,14 @@ fn tidy(rect: &Rect) -> Rect {
     Rect { x0: x0.min(x1), y0: y0.min(y1), x1: x0.max(x1), y1: y0.max(y1) }
 }
 
+/// A row of text as a recogniser gives it that believes in each character alike.
+#[cfg(test)]
+pub(crate) fn as_read(text: &str, belief: f32) -> Span {
+    let rect = Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 };
+    let text = text.to_owned();
+    Span::from_line(&Line { text, confidence: belief, glyphs: Vec::new(), rect, angle: 0.0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

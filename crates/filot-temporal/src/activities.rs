@@ -44,10 +44,7 @@ impl Activities {
         ctx: ActivityContext,
         review: Uuid,
     ) -> Result<HandedOver, ActivityError> {
-        tokio::select! {
-            handed = self.steps.hand_over(review) => handed.map_err(failure),
-            never = heartbeat(&ctx, ALIVE / 3) => match never {},
-        }
+        alive(&ctx, self.steps.hand_over(review)).await
     }
 
     #[activity(name = "fetchExternalDecision")]
@@ -56,10 +53,18 @@ impl Activities {
         ctx: ActivityContext,
         review: Uuid,
     ) -> Result<Decided, ActivityError> {
-        tokio::select! {
-            decided = self.steps.look(review) => decided.map_err(failure),
-            never = heartbeat(&ctx, ALIVE / 3) => match never {},
-        }
+        alive(&ctx, self.steps.look(review)).await
+    }
+}
+
+/// A step of a review, with the heartbeats that [`ALIVE`] asks for.
+async fn alive<T>(
+    ctx: &ActivityContext,
+    step: impl Future<Output = Result<T, Again>>,
+) -> Result<T, ActivityError> {
+    tokio::select! {
+        done = step => done.map_err(failure),
+        never = heartbeat(ctx, ALIVE / 3) => match never {},
     }
 }
 

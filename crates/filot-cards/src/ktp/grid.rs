@@ -84,12 +84,10 @@ fn rows(reading: &Reading, line: &NumberLine) -> Vec<f32> {
         .collect()
 }
 
-/// Whether a line of the page stands above the grid.
-pub(crate) fn is_above(page: &Page, line: &Line) -> bool {
-    number_line(page).is_some_and(|number| {
-        let top = number.point(VALUE_X, (Slot::Nik.y() + Slot::Name.y()) / 2.0);
-        line.rect.centre().y < top.y
-    })
+/// The height on the page at which the grid begins, half-way below the number; `None` where that does not tell.
+pub(crate) fn top(page: &Page) -> Option<f32> {
+    let number = number_line(page)?;
+    Some(number.point(VALUE_X, (Slot::Nik.y() + Slot::Name.y()) / 2.0).y)
 }
 
 /// The number's line and the template that its digits carry.

@@ -496,20 +496,8 @@ pub(crate) fn from_places(key: FieldKey, span: &Span, places: Vec<digits::Digit>
 
 #[cfg(test)]
 mod tests {
-    use filot_ocr::page::{Line, Rect};
-
     use super::*;
-
-    fn span(text: &str, belief: f32) -> Span {
-        let rect = Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 2.0 };
-        Span::from_line(&Line {
-            text: text.to_owned(),
-            confidence: belief,
-            glyphs: Vec::new(),
-            rect,
-            angle: 0.0,
-        })
-    }
+    use crate::span::as_read as span;
 
     fn blood(text: &str, belief: f32) -> Option<String> {
         blood_type(&span(text, belief)).map(|reading| reading.value)

@@ -368,14 +368,11 @@ pub(crate) fn without_label(key: FieldKey, span: &Span) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use filot_ocr::page::{Line, Rect};
-
     use super::*;
+    use crate::span::as_read;
 
     fn kind_of(text: &str) -> (Kind, String) {
-        let rect = Rect { x0: 0.0, y0: 0.0, x1: 40.0, y1: 2.0 };
-        let line = Line { text: text.to_owned(), confidence: 0.95, glyphs: Vec::new(), rect, angle: 0.0 };
-        let (kind, value, _) = kind(&Span::from_line(&line));
+        let (kind, value, _) = kind(&as_read(text, 0.95));
         (kind, value.text())
     }
 

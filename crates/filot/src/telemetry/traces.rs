@@ -123,14 +123,18 @@ pub fn answered(request: &Span, status: u16) {
 pub fn reading(document: DocumentId, lane: Lane, attempt: u32) -> Span {
     let span = info_span!(target: TARGET, "document", otel.kind = "consumer", filot.document = %document,
         filot.lane = %lane, filot.attempt = attempt);
-    let _ = span.set_parent(Context::new().with_remote_span_context(trace_of(document)));
-    span
+    within(span, document)
 }
 
 /// The span of one call that hands a document's review to BULI2, in the document's trace.
 pub fn escalation(document: DocumentId) -> Span {
     let span =
         info_span!(target: TARGET, "hand over to BULI2", otel.kind = "client", filot.document = %document);
+    within(span, document)
+}
+
+/// The span as a part of the document's trace.
+fn within(span: Span, document: DocumentId) -> Span {
     let _ = span.set_parent(Context::new().with_remote_span_context(trace_of(document)));
     span
 }
