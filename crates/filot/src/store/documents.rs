@@ -206,6 +206,24 @@ impl Store {
         rows.into_iter().map(|(id, lane)| Ok((DocumentId(id), lane.parse()?))).collect()
     }
 
+    /// Documents that wait for a reader or are being read, under a lease or not. Oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unfinished(&self, limit: u64) -> Result<Vec<DocumentId>> {
+        use documents::Column::{Id, Status, UpdatedAt};
+        let rows: Vec<uuid::Uuid> = documents::Entity::find()
+            .select_only()
+            .column(Id)
+            .filter(Status.is_in(["pending", "processing"]))
+            .order_by_asc(UpdatedAt)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(DocumentId).collect())
+    }
+
     /// How many documents of a lane wait for a reader, and how many are being read.
     ///
     /// # Errors

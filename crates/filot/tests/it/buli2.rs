@@ -97,8 +97,7 @@ async fn exactly_one_ticket_each(deployment: Deployment, documents: u32, kills: 
     }
     let app = &observer.app;
     eventually("everything handed over", Duration::from_secs(240), || async {
-        let unread = app.store.unattended(app.clock.now() + SignedDuration::from_hours(1), false, 1);
-        unread.await.unwrap().is_empty() && backlog(app).await == Backlog::default()
+        app.store.unfinished(1).await.unwrap().is_empty() && backlog(app).await == Backlog::default()
     })
     .await;
     assert!(service.terminate(Duration::from_secs(12)).await.is_some());
@@ -185,8 +184,7 @@ async fn killed_around_the_call_there_is_one_ticket() {
     assert!(service.ready().await);
     let app = &observer.app;
     eventually("everything handed over", Duration::from_secs(120), || async {
-        let unread = app.store.unattended(app.clock.now() + SignedDuration::from_hours(1), false, 1);
-        unread.await.unwrap().is_empty() && backlog(app).await == Backlog::default()
+        app.store.unfinished(1).await.unwrap().is_empty() && backlog(app).await == Backlog::default()
     })
     .await;
     let keys = fake.keys();

@@ -1,7 +1,10 @@
 //! `filot selftest durability` as its users run it: it tells the truth and leaves nothing behind.
 
 use std::process::Command;
+use std::time::Duration;
 
+use filot::queue::Lane;
+use filot::selftest::account::{order, settle};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use crate::support::app::make_user;
@@ -60,4 +63,20 @@ async fn leaves_nothing_behind_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaves_nothing_behind_full() {
     leaves_nothing_behind(Deployment::full().await).await;
+}
+
+/// A document that somebody reads without a job, as Temporal does, is not at its end. Whoever took it to be counted it
+/// half ended: the row already, the events not yet.
+#[tokio::test]
+async fn what_is_being_read_has_not_settled() {
+    let deployment = Deployment::embedded();
+    let it = TestApp::new(&deployment).await;
+    let (number, script, millis) = order(0);
+    let id = it.upload(card(number, script, millis)).await.unwrap().id;
+    let job = it.app.queue.claim(Lane::Cpu, "worker", 1, Duration::from_secs(60)).await.unwrap().remove(0);
+    it.app.store.begin_processing(id, job.token, Duration::from_secs(60), 3).await.unwrap();
+    assert!(it.app.queue.complete(&job).await.unwrap());
+    assert!(!settle(&it.app, Duration::from_millis(200)).await.unwrap());
+    it.app.store.record_failure(id, job.token, "unreadable").await.unwrap();
+    assert!(settle(&it.app, Duration::from_millis(200)).await.unwrap());
 }
