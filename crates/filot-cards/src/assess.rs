@@ -167,6 +167,9 @@ pub struct Reading {
     pub text: String,
 }
 
+/// Directions of text that are tried for a card of which much is missing.
+const DIRECTIONS: usize = 2;
+
 /// Reads a photo, reads its weak places again, and judges the result.
 ///
 /// # Errors
@@ -179,13 +182,17 @@ pub fn read_card(
     today: Date,
 ) -> Result<Reading, Error> {
     let (mut reading, mut draft) = looked_at(engine, engine.read(photo)?, declared)?;
-    if reading.page.frame.framing == Framing::Card && draft.misses_much() {
-        // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline.
-        if let Some(other) = engine.read_by_text(photo)? {
-            let (other, second) = looked_at(engine, other, declared)?;
-            if second.promise() > draft.promise() {
-                (reading, draft) = (other, second);
-            }
+    // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline; or the card lies
+    // on a page whose text runs another way.
+    let first = usize::from(reading.page.frame.framing != Framing::Card);
+    for direction in first..DIRECTIONS {
+        if !draft.misses_much() {
+            break;
+        }
+        let Some(other) = engine.read_by_text(photo, direction)? else { break };
+        let (other, second) = looked_at(engine, other, declared)?;
+        if second.promise() > draft.promise() {
+            (reading, draft) = (other, second);
         }
     }
     if let Some(corners) = draft.corners()

@@ -103,6 +103,7 @@ pub(crate) fn free_text(span: &Span, text: Text) -> Option<Reading> {
             place > 0 && test(&chars[place - 1]) || chars.get(place + 1).is_some_and(test)
         };
         let in_word = next_to(char::is_ascii_alphabetic);
+        let within_word = in_word && !next_to(|c| !c.is_ascii_alphabetic());
         let replaced = match c {
             '`' | '"' => '\'',
             'l' | '|' if text == Text::Mixed && place > 0 && chars[place - 1].is_ascii_digit() => '1',
@@ -111,9 +112,11 @@ pub(crate) fn free_text(span: &Span, text: Text) -> Option<Reading> {
                 confusion::as_capital(c).unwrap_or(c)
             }
             'l' | '|' | '!' if text != Text::Mixed || in_word => 'I',
+            '/' if text != Text::Mixed && within_word => 'I',
             _ => c.to_ascii_uppercase(),
         };
-        look_alike |= replaced != c.to_ascii_uppercase() && (c.is_ascii_alphanumeric() || c == '|');
+        look_alike |=
+            replaced != c.to_ascii_uppercase() && (c.is_ascii_alphanumeric() || matches!(c, '|' | '/'));
         if replaced == ' ' && (value.is_empty() || value.ends_with(' ')) {
             continue;
         }
@@ -200,6 +203,7 @@ mod tests {
     fn names_hold_no_digits() {
         assert_eq!(value("BUD1 SANT0SO", Text::Letters).as_deref(), Some("BUDI SANTOSO"));
         assert_eq!(free_text(&span("BUD1"), Text::Letters).unwrap().repairs, [Repair::LookAlike]);
+        assert_eq!(value("S/TI L/ONG", Text::Letters).as_deref(), Some("SITI LIONG"));
         assert_eq!(value("NI`MATUL", Text::Letters).as_deref(), Some("NI'MATUL"));
         assert_eq!(value("WULAN SALIM,S.H.,M.H.", Text::Letters).as_deref(), Some("WULAN SALIM, S.H., M.H."));
         assert_eq!(value("-: SUPARMI .", Text::Letters).as_deref(), Some("SUPARMI"));
@@ -216,6 +220,7 @@ mod tests {
     fn addresses_keep_their_digits() {
         assert_eq!(value("JL. MERDEKA NO198", Text::Mixed).as_deref(), Some("JL. MERDEKA NO198"));
         assert_eq!(value("GG. MELATI NO.1O8", Text::Mixed).as_deref(), Some("GG. MELATI NO.108"));
+        assert_eq!(value("BLOK B23/41 RT/RW 001", Text::Mixed).as_deref(), Some("BLOK B23/41 RT/RW 001"));
         assert_eq!(value(" ", Text::Mixed), None);
         assert_eq!(value(":-.", Text::Mixed), None);
     }

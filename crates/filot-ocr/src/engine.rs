@@ -64,8 +64,10 @@ pub trait OcrEngine: Send + Sync {
     fn read(&self, photo: &Photo) -> Result<Reading, Error>;
 
     /// Reads again without trusting an outline: the picture straightened by its text alone. For a first reading that
-    /// makes no sense as a card, because something else was taken for its edge. `None` if the engine has no other way.
-    fn read_by_text(&self, _photo: &Photo) -> Result<Option<Reading>, Error> {
+    /// makes no sense as a card, because something else was taken for its edge. Text may run in several directions, as on
+    /// a printed page with a card on it: `direction` 0 is that of most of the text. `None` if the engine has no such way, or
+    /// the text no such direction.
+    fn read_by_text(&self, _photo: &Photo, _direction: usize) -> Result<Option<Reading>, Error> {
         Ok(None)
     }
 

@@ -88,8 +88,8 @@ impl OcrEngine for FallbackEngine {
         self.either(|engine| engine.read(photo))
     }
 
-    fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
-        self.either(|engine| engine.read_by_text(photo))
+    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
+        self.either(|engine| engine.read_by_text(photo, direction))
     }
 
     fn read_at(&self, photo: &Photo, corners: &Quad) -> Result<Option<Reading>, Error> {

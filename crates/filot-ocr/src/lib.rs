@@ -23,3 +23,4 @@ mod runtime;
 pub mod straightened;
 mod strips;
 pub mod tesseract;
+pub mod training;

@@ -4,21 +4,17 @@ use std::path::Path;
 
 use crate::engine::Error;
 
-/// The networks the native reader needs, as ONNX bytes, and the recognisers' characters.
+/// The networks the native reader needs, as ONNX bytes, and the recogniser's characters.
 pub struct Models {
     pub detector: Vec<u8>,
-    /// Reads every line; a fifth of the work of `careful_recognizer`.
-    pub quick_recognizer: Vec<u8>,
-    /// Reads again what the quick one is unsure of.
-    pub careful_recognizer: Vec<u8>,
-    /// Printable ASCII in class order, without the class for "no character"; the same for both recognisers.
+    pub recognizer: Vec<u8>,
+    /// Printable ASCII in class order, without the class for "no character".
     pub charset: Vec<char>,
 }
 
 /// File names inside a model folder.
 const DETECTOR: &str = "det-tiny.onnx";
-const QUICK_RECOGNIZER: &str = "rec-tiny.onnx";
-const CAREFUL_RECOGNIZER: &str = "rec-small.onnx";
+const RECOGNIZER: &str = "rec-tiny.onnx";
 const CHARSET: &str = "charset.txt";
 
 impl Models {
@@ -35,8 +31,7 @@ impl Models {
         let charset = String::from_utf8_lossy(&read(CHARSET)?).into_owned();
         Ok(Self {
             detector: read(DETECTOR)?,
-            quick_recognizer: read(QUICK_RECOGNIZER)?,
-            careful_recognizer: read(CAREFUL_RECOGNIZER)?,
+            recognizer: read(RECOGNIZER)?,
             charset: charset.lines().filter_map(|line| line.chars().next()).collect(),
         })
     }

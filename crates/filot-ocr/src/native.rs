@@ -60,8 +60,7 @@ const MIN_TEXT_KEPT: f32 = 0.6;
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
 pub struct NativeEngine {
     detector: Pool,
-    quick: Recognizer,
-    careful: Recognizer,
+    recognizer: Recognizer,
     kind: RuntimeKind,
     name: String,
 }
@@ -91,12 +90,10 @@ impl NativeEngine {
         let (width, height) = network_size(SEARCH_SIDE, SEARCH_SIDE * CARD_HEIGHT_MM / CARD_WIDTH_MM);
         let detector = runtime.load(&models.detector, readers, [1, 3, height as usize, width as usize])?;
         let strip = [1, 3, STRIP_HEIGHT as usize, 320];
-        let recognizer =
-            |model| Ok(Recognizer::new(runtime.load(model, readers, strip)?, models.charset.clone()));
-        let quick = recognizer(&models.quick_recognizer)?;
-        let careful = recognizer(&models.careful_recognizer)?;
+        let recognizer = runtime.load(&models.recognizer, readers, strip)?;
+        let recognizer = Recognizer::new(recognizer, models.charset.clone());
         let kind = runtime.kind();
-        Ok(Self { detector, quick, careful, kind, name: format!("native/{}", kind.name()) })
+        Ok(Self { detector, recognizer, kind, name: format!("native/{}", kind.name()) })
     }
 
     /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
@@ -105,8 +102,7 @@ impl NativeEngine {
         let left = Arc::new(std::sync::atomic::AtomicUsize::new(runs_left));
         Self {
             detector: self.detector.shared_until(&left),
-            quick: self.quick.shared_until(&left),
-            careful: self.careful.shared_until(&left),
+            recognizer: self.recognizer.shared_until(&left),
             ..self
         }
     }
@@ -154,6 +150,7 @@ impl NativeEngine {
         &self,
         whole: &Canvas,
         framing: Framing,
+        direction: usize,
         timing: &mut Timing,
     ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
@@ -194,7 +191,8 @@ impl NativeEngine {
         }
 
         let start = Instant::now();
-        let Some(canvas) = text_canvas(whole, &overview, directions[0]) else { return Ok(None) };
+        let Some(&degrees) = directions.get(direction) else { return Ok(None) };
+        let Some(canvas) = text_canvas(whole, &overview, degrees) else { return Ok(None) };
         let boxes = self.search(&canvas, 0.0, SEARCH_SIDE)?;
         timing.detect += milliseconds(start);
         Ok(Some((canvas, boxes)))
@@ -239,8 +237,8 @@ impl NativeEngine {
         Ok(Some(boxes))
     }
 
-    /// Reads boxes of a canvas: all with the quick recogniser, unless it is `known` what that reads there; what it is
-    /// unsure of with the careful one, and what that is unsure of once more after cleaning the picture.
+    /// Reads boxes of a canvas, unless it is `known` what stands there; what is unsure then in wider strips, and what is
+    /// unsure still once more after cleaning the picture.
     fn recognise(
         &self,
         canvas: &Canvas,
@@ -250,7 +248,7 @@ impl NativeEngine {
         let unknown: Vec<usize> = (0..boxes.len()).filter(|i| !known.contains_key(i)).collect();
         let chosen: Vec<(Quad, Alphabet)> = unknown.iter().map(|&i| boxes[i]).collect();
         let mut lines = vec![None; boxes.len()];
-        let read = read_with(&self.quick, canvas, &chosen, View::Plain)?;
+        let read = read_with(&self.recognizer, canvas, &chosen, View::Plain)?;
         for (i, glyphs) in unknown.into_iter().zip(read).chain(known) {
             lines[i] = line(&boxes[i].0, glyphs);
         }
@@ -258,13 +256,13 @@ impl NativeEngine {
             let below = |line: &Line| line.text.trim().len() >= shortest && weakest(line) < least;
             (0..lines.len()).filter(|&i| lines[i].as_ref().is_some_and(below)).collect()
         };
-        let passes = [(SURE, SHORTEST, View::Plain), (FAIRLY_SURE, SHORTEST_CLEANED, View::Even)];
+        let passes = [(SURE, SHORTEST, View::Wide), (FAIRLY_SURE, SHORTEST_CLEANED, View::Even)];
         for (least, shortest, view) in passes {
             let again = unsure(&lines, least, shortest);
             let chosen: Vec<(Quad, Alphabet)> = again.iter().map(|&i| boxes[i]).collect();
-            for (line, i) in recognise_with(&self.careful, canvas, &chosen, view)?.into_iter().zip(again) {
+            for (line, i) in recognise_with(&self.recognizer, canvas, &chosen, view)?.into_iter().zip(again) {
                 let confidence = |l: &Option<Line>| l.as_ref().map_or(0.0, |l| l.confidence);
-                if view == View::Plain || confidence(&line) > confidence(&lines[i]) {
+                if confidence(&line) > confidence(&lines[i]) {
                     lines[i] = line;
                 }
             }
@@ -291,7 +289,7 @@ impl NativeEngine {
         for i in probes.into_iter().take(PROBES) {
             let quad = boxes[i].quad;
             let both = [(quad, Alphabet::Any), (quad.turned(2), Alphabet::Any)];
-            let mut read = read_with(&self.quick, canvas, &both, View::Plain)?.into_iter();
+            let mut read = read_with(&self.recognizer, canvas, &both, View::Plain)?.into_iter();
             let (one, other) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
             upright += certainty(&one);
             turned += certainty(&other);
@@ -312,11 +310,12 @@ impl OcrEngine for NativeEngine {
     }
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
-        self.read_framed(photo, Framing::Card)
+        self.read_framed(photo, Framing::Card, 0)
     }
 
-    fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
-        self.read_framed(photo, Framing::Text).map(Some)
+    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
+        let reading = self.read_framed(photo, Framing::Text, direction)?;
+        Ok((direction == 0 || !reading.page.lines.is_empty()).then_some(reading))
     }
 
     fn read_at(&self, photo: &Photo, corners: &Quad) -> Result<Option<Reading>, Error> {
@@ -350,7 +349,9 @@ impl OcrEngine for NativeEngine {
             let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
             let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas, degrees));
             let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
-            found.extend(recognise_with(&self.careful, &canvas, &quads, View::Plain)?.into_iter().flatten());
+            found.extend(
+                recognise_with(&self.recognizer, &canvas, &quads, View::Plain)?.into_iter().flatten(),
+            );
         }
         Ok(Some(found))
     }
@@ -361,7 +362,7 @@ impl OcrEngine for NativeEngine {
             let chosen: Vec<usize> = (0..regions.len()).filter(|&i| regions[i].view == view).collect();
             let quads: Vec<(Quad, Alphabet)> =
                 chosen.iter().map(|&i| (regions[i].rect.to_quad(), regions[i].alphabet)).collect();
-            let read = recognise_with(&self.careful, &reading.canvas, &quads, view)?;
+            let read = recognise_with(&self.recognizer, &reading.canvas, &quads, view)?;
             for (line, i) in read.into_iter().zip(chosen) {
                 lines[i] = line;
             }
@@ -371,11 +372,12 @@ impl OcrEngine for NativeEngine {
 }
 
 impl NativeEngine {
-    /// Reads a photo; a card's outline is sought only if `wanted` says so.
-    fn read_framed(&self, photo: &Photo, wanted: Framing) -> Result<Reading, Error> {
+    /// Reads a photo; a card's outline is sought only if `wanted` says so. Without one, the text of the given direction
+    /// is straightened, counted from the most frequent one.
+    fn read_framed(&self, photo: &Photo, wanted: Framing, direction: usize) -> Result<Reading, Error> {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
-        let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, &mut timing)? else {
+        let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, direction, &mut timing)? else {
             let page = Page {
                 frame: whole.frame.clone(),
                 lines: Vec::new(),

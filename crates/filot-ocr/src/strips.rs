@@ -11,9 +11,10 @@ use crate::recognize::{MAX_WIDTH, ReadGlyph, Recognizer, STRIP_HEIGHT};
 
 /// Window, in pixels, over which contrast is evened out: a line of text.
 const STRIP_WINDOW: usize = 97;
-/// How much longer than usual the strips of [`View::Wide`] are: two letters `I` side by side then have a step of the
-/// recogniser between them.
-const WIDE: f32 = 1.4;
+/// How much longer than in the photo strips are, and those of [`View::Wide`]: the recogniser has one step for eight pixels,
+/// and two letters `I` side by side are only seen as two if there is a step between them.
+const STRETCHED: f32 = 1.25;
+const WIDE: f32 = 1.6;
 /// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
 const SMOOTHING: f32 = 0.6;
 
@@ -71,12 +72,12 @@ fn mean_confidence(glyphs: &[ReadGlyph]) -> f32 {
 }
 
 /// The pixels of a line at the recogniser's height.
-fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
+pub(crate) fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage> {
     let (width, height) = (quad.width(), quad.height());
     if height < 1e-3 || width < 1e-3 {
         return None;
     }
-    let stretched = if view == View::Wide { WIDE } else { 1.0 };
+    let stretched = if view == View::Wide { WIDE } else { STRETCHED };
     let pixels = (width / height * STRIP_HEIGHT as f32 * stretched).round() as u32;
     let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
     stretch(&mut strip);

@@ -18,6 +18,17 @@ pub struct Sample {
     /// The whole file.
     pub jpeg: Vec<u8>,
     pub truth: Truth,
+    /// What stands on the card and can be seen whole, piece by piece: a label, its colon, each line of a value.
+    pub prints: Vec<Print>,
+}
+
+/// Something printed, and where it is seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Print {
+    pub text: String,
+    /// Pixels of the upright picture, clockwise from the upper left of the text. From 0.74 of the letters' size above the
+    /// base line to 0.2 below it; capitals are 0.72 high.
+    pub corners: [[f32; 2]; 4],
 }
 
 impl Sample {
@@ -53,6 +64,7 @@ pub struct Case {
     pub(crate) flags: Vec<Flag>,
     pub(crate) long_side: Option<u32>,
     pub(crate) declared: Option<CardType>,
+    pub(crate) gibberish: bool,
 }
 
 impl Case {
@@ -85,7 +97,16 @@ impl Case {
             flags: Vec::new(),
             long_side: None,
             declared: None,
+            gibberish: false,
         }
+    }
+
+    /// Many words of names, places and addresses are letters by chance, so that whoever learns to read from such cards
+    /// learns letters rather than the kit's vocabulary.
+    #[must_use]
+    pub fn gibberish(mut self) -> Self {
+        self.gibberish = true;
+        self
     }
 
     /// How hard the picture is to read. Decoys stay negative.
@@ -157,7 +178,8 @@ impl Case {
             decoy.amend(&mut truth.capture);
         }
         truth.expect = self.expect(subject, &truth);
-        Sample { jpeg, truth }
+        let prints = photograph::visible_prints(&shot, &sheet);
+        Sample { jpeg, truth, prints }
     }
 
     /// The card as it leaves the printer, `width` pixels wide, before anybody photographs it. Decoys without a thing to see
@@ -209,6 +231,9 @@ impl Case {
                 for flag in &self.flags {
                     flag.apply_to_resident(&mut person, &mut content);
                 }
+                if self.gibberish {
+                    person.garble(&mut dice.branch(14));
+                }
                 truth.card = CardType::Ktp;
                 truth.fields = ktp::fields(&person);
                 truth.design = foreign.then(|| "wna".to_owned());
@@ -218,6 +243,9 @@ impl Case {
                 let mut payer = Taxpayer::draw(&mut content, design);
                 for flag in &self.flags {
                     flag.apply_to_taxpayer(&mut payer, &mut content);
+                }
+                if self.gibberish {
+                    payer.garble(&mut dice.branch(14));
                 }
                 truth.card = CardType::Npwp;
                 truth.fields = npwp::fields(&payer);

@@ -73,6 +73,42 @@ impl Dice {
         &items[items.len() - 1].0
     }
 
+    /// `text` with many of its words replaced: capitals by capitals of chance, with more of the letter `I` than there would
+    /// be and now and then a mark, digits by digits; some words by a Roman number. The rest stays.
+    pub(crate) fn garbled(&mut self, text: &str) -> String {
+        let words: Vec<String> = text.split(' ').map(|word| self.garbled_word(word)).collect();
+        words.join(" ")
+    }
+
+    fn garbled_word(&mut self, word: &str) -> String {
+        match self.int(0, 9) {
+            0..=2 => word.to_owned(),
+            3 if word.chars().all(|c| c.is_ascii_uppercase()) => {
+                self.word("I|II|III|IV|VI|VII|VIII").to_owned()
+            }
+            _ => word.chars().map(|c| self.garbled_letter(c)).collect(),
+        }
+    }
+
+    fn garbled_letter(&mut self, letter: char) -> char {
+        let mut from = |first: u8, count: u32| {
+            char::from(first + u8::try_from(self.int(0, count - 1)).unwrap_or_default())
+        };
+        match letter {
+            'A'..='Z' => match from(0, 100) as u8 {
+                0..=11 => 'I',
+                12..=15 => '\'',
+                16..=17 => '.',
+                18 => '/',
+                19 => '-',
+                _ => from(b'A', 26),
+            },
+            'a'..='z' => from(b'a', 26),
+            '0'..='9' => from(b'0', 10),
+            other => other,
+        }
+    }
+
     /// A raw number, for seeding something quicker.
     pub(crate) fn raw(&mut self) -> u64 {
         self.rng.random::<u64>()

@@ -33,7 +33,7 @@ mod taxpayer;
 mod truth;
 mod wear;
 
-pub use case::{Case, Sample, Subject};
+pub use case::{Case, Print, Sample, Subject};
 pub use decoy::Decoy;
 pub use flag::Flag;
 pub use photograph::Ground;

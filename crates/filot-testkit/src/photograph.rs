@@ -15,9 +15,10 @@ use std::collections::BTreeSet;
 
 use image::RgbImage;
 
+use crate::case::Print;
 use crate::dice::Dice;
 use crate::noise::{mix3, ramp};
-use crate::sheet::{Sheet, bytes};
+use crate::sheet::{Extent, Sheet, bytes};
 use crate::truth::Medium;
 
 /// Takes the picture: the sheet on the backdrop, upright, not yet encoded.
@@ -136,15 +137,32 @@ fn copy(picture: &mut RgbImage, dice: &mut Dice) {
 
 /// The fields of which some letter cannot be seen: under a finger, in a reflection, outside the picture.
 pub(crate) fn hidden_fields(shot: &Shot, sheet: &Sheet) -> BTreeSet<String> {
+    let covered = covered(shot);
+    sheet.marks.iter().filter(|mark| covered(&mark.extent)).map(|mark| mark.field.to_owned()).collect()
+}
+
+/// What stands on the sheet and can be seen whole.
+pub(crate) fn visible_prints(shot: &Shot, sheet: &Sheet) -> Vec<Print> {
+    let covered = covered(shot);
+    let seen = sheet.prints.iter().filter(|(_, extent)| !covered(extent));
+    seen.map(|(text, Extent { x0, y0, x1, y1 })| Print {
+        text: text.clone(),
+        corners: [[*x0, *y0], [*x1, *y0], [*x1, *y1], [*x0, *y1]].map(|corner| shot.pose.picture(corner)),
+    })
+    .collect()
+}
+
+/// Whether some letter of what stands in a place cannot be seen.
+fn covered(shot: &Shot) -> impl Fn(&Extent) -> bool {
     let [width, height] = shot.size.map(|pixels| pixels as f32);
-    let unseen = |x: f32, y: f32| {
+    let unseen = move |x: f32, y: f32| {
         let [px, py] = shot.pose.picture([x, y]);
         !(0.0..width).contains(&px)
             || !(0.0..height).contains(&py)
             || shot.fingers.iter().any(|finger| finger.covers(x, y))
             || shot.glare.iter().any(|glare| glare.covers(x, y))
     };
-    let covered = |extent: &crate::sheet::Extent| {
+    move |extent: &Extent| {
         // Columns about half a letter wide; one of which more than a third is gone makes the letter unreadable.
         let columns = (((extent.x1 - extent.x0) / 0.7).ceil() as usize).max(1);
         (0..=columns).any(|column| {
@@ -154,6 +172,5 @@ pub(crate) fn hidden_fields(shot: &Shot, sheet: &Sheet) -> BTreeSet<String> {
                 .count()
                 > 2
         })
-    };
-    sheet.marks.iter().filter(|mark| covered(&mark.extent)).map(|mark| mark.field.to_owned()).collect()
+    }
 }

@@ -48,6 +48,21 @@ pub(crate) fn day_first(date: Date, separator: char) -> String {
 }
 
 impl Resident {
+    /// Replaces words by letters of chance, see [`crate::Case::gibberish`].
+    pub(crate) fn garble(&mut self, dice: &mut Dice) {
+        let District { name, regency, province, .. } = &mut self.district;
+        let words = [
+            &mut self.name,
+            &mut self.birth_place,
+            &mut self.address,
+            &mut self.village,
+            &mut self.occupation,
+        ];
+        for text in words.into_iter().chain([name, regency, province]) {
+            *text = dice.garbled(text);
+        }
+    }
+
     /// An Indonesian citizen, or a foreigner with a permanent residence permit.
     pub(crate) fn draw(dice: &mut Dice, foreign: bool) -> Self {
         let female = dice.chance(0.5);

@@ -37,6 +37,8 @@ pub(crate) struct Sheet {
     /// Pixels per millimetre.
     pub(crate) scale: f32,
     pub(crate) marks: Vec<Mark>,
+    /// Everything that was printed level, in the order of printing.
+    pub(crate) prints: Vec<(String, Extent)>,
 }
 
 impl Sheet {
@@ -47,7 +49,7 @@ impl Sheet {
             (height * scale).ceil().max(1.0) as u32,
             Rgb(bytes(colour)),
         );
-        Self { pixels, width, height, radius, scale, marks: Vec::new() }
+        Self { pixels, width, height, radius, scale, marks: Vec::new(), prints: Vec::new() }
     }
 
     /// A plain sheet of the size of a card.
@@ -88,7 +90,9 @@ impl Sheet {
 
     /// Prints one line with its baseline starting at (`x`, `baseline`), and returns where it landed.
     pub(crate) fn print(&mut self, x: f32, baseline: f32, text: &str, style: &Style) -> Extent {
-        lettering::print(self, x, baseline, text, style)
+        let extent = lettering::print(self, x, baseline, text, style);
+        self.prints.push((text.to_owned(), extent));
+        extent
     }
 
     /// Prints one line centred on `x`.

@@ -63,6 +63,13 @@ const OFFICES: &[(&str, &str)] = &[
 ];
 
 impl Taxpayer {
+    /// Replaces words by letters of chance, see [`crate::Case::gibberish`].
+    pub(crate) fn garble(&mut self, dice: &mut Dice) {
+        for text in self.address.iter_mut().chain([&mut self.name, &mut self.office]) {
+            *text = dice.garbled(text);
+        }
+    }
+
     /// A person or a company with a card of the given generation.
     pub(crate) fn draw(dice: &mut Dice, design: NpwpDesign) -> Self {
         let company = dice.chance(0.22);

@@ -218,6 +218,7 @@ fn row_kinds(row: &LayoutRow) -> Vec<(Kind, Span, bool)> {
 
 /// What a piece of text says, and the value in it.
 fn kind(span: &Span) -> (Kind, Span, bool) {
+    let span = &without_colons(span);
     let like = |text: &str| confusion::prefix(&span.glyphs, text).similarity >= LABEL;
     if like("KEMENTERIAN KEUANGAN") || like("DIREKTORAT JENDERAL PAJAK") || like("DEPARTEMEN KEUANGAN") {
         return (Kind::Header, span.clone(), true);
@@ -251,6 +252,14 @@ fn kind(span: &Span) -> (Kind, Span, bool) {
         return (Kind::Registered, span.clone(), false);
     }
     (Kind::Text, span.clone(), false)
+}
+
+/// A line without colons at its ends, which no line of the card has: readers see them in specks.
+fn without_colons(span: &Span) -> Span {
+    let telling = |glyph: &filot_ocr::page::Glyph| !matches!(first(glyph), ':' | ' ');
+    let from = span.glyphs.iter().position(telling).unwrap_or(span.len());
+    let to = span.glyphs.iter().rposition(telling).map_or(from, |last| last + 1);
+    span.slice(from, to)
 }
 
 /// Labels of number lines.
@@ -384,5 +393,7 @@ mod tests {
         assert_eq!(kind_of("P6310035405315565"), number(FieldKey::Npwp16, "6310035405315565"));
         assert_eq!(kind_of("X3172010310985820").0, Kind::Text);
         assert_eq!(kind_of("NO 17 RT 010").0, Kind::Text);
+        assert_eq!(kind_of(": NPWP : 871410841009000 :"), number(FieldKey::NpwpNumber, "871410841009000"));
+        assert_eq!(kind_of(":: BUDI SANTOSO :"), (Kind::Text, "BUDI SANTOSO".to_owned()));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use ort::environment::Environment;
 use ort::ep::ExecutionProviderDispatch;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 
 use super::{Network, Networks, Tensor};
@@ -40,7 +40,7 @@ impl Library {
                 let session = self.session(model, cpu()).map_err(|error| {
                     Error::Unavailable(format!("the model does not load in ONNX Runtime: {error}"))
                 })?;
-                Ok(Box::new(OrtNetwork { session }) as Box<dyn Network>)
+                Ok(Box::new(OrtNetwork::new(session)?) as Box<dyn Network>)
             })
             .collect()
     }
@@ -55,7 +55,7 @@ impl Library {
                      {error}"
                 ))
             })?;
-        Ok(Box::new(OrtNetwork { session }))
+        Ok(Box::new(OrtNetwork::new(session)?))
     }
 
     fn session(&self, model: &[u8], provider: ExecutionProviderDispatch) -> ort::Result<Session> {
@@ -73,15 +73,38 @@ impl Library {
     }
 }
 
+/// Inputs with more numbers than this are rare: a search of a whole photo at twice the usual size. What they need is given
+/// back at once, or every reader would hold that much for good.
+const RARE_INPUT: usize = 3 * 800 * 640;
+
 struct OrtNetwork {
     session: Session,
+    giving_back: RunOptions,
+}
+
+impl OrtNetwork {
+    fn new(session: Session) -> Result<Self, Error> {
+        let options = || {
+            let mut options = RunOptions::new()?;
+            options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+            Ok(options)
+        };
+        let giving_back =
+            options().map_err(|error: ort::Error| Error::Unavailable(format!("ONNX Runtime: {error}")))?;
+        Ok(Self { session, giving_back })
+    }
 }
 
 impl Network for OrtNetwork {
     fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
         let failed = |error: ort::Error| Error::Failed(format!("ONNX Runtime: {error}"));
         let view = TensorRef::from_array_view((&input.shape[..], &input.data[..])).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![view]).map_err(failed)?;
+        let outputs = if input.data.len() > RARE_INPUT {
+            self.session.run_with_options(ort::inputs![view], &self.giving_back)
+        } else {
+            self.session.run(ort::inputs![view])
+        }
+        .map_err(failed)?;
         let (shape, data) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
         Ok(Tensor { shape: shape.iter().map(|&n| n as usize).collect(), data: data.to_vec() })
     }

@@ -119,9 +119,9 @@ impl OcrEngine for TakenAway {
         self.engine.read(photo)
     }
 
-    fn read_by_text(&self, photo: &Photo) -> Result<Option<Reading>, Error> {
+    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
         self.call()?;
-        self.engine.read_by_text(photo)
+        self.engine.read_by_text(photo, direction)
     }
 
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {

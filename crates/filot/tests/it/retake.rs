@@ -33,8 +33,8 @@ on_sqlite_and_postgres! {
 }
 
 /// A service behind a socket at a standing clock, and an officer.
-struct Rig {
-    server: Server,
+pub(crate) struct Rig {
+    pub(crate) server: Server,
     clock: Clock,
     ani: Officer,
     /// Follows no redirection.
@@ -43,7 +43,7 @@ struct Rig {
 }
 
 impl Rig {
-    async fn new(deployment: Deployment) -> Self {
+    pub(crate) async fn new(deployment: Deployment) -> Self {
         let deployment = generous(deployment).with("FILOT_DESK_SECOND_LOOK_SHARE", "0");
         let clock = Clock::by_hand(Timestamp::now());
         let mut server = Server::on(deployment.app_with(assessed(), clock).await).await;
@@ -53,18 +53,18 @@ impl Rig {
         Self { server, clock, ani, http, deployment }
     }
 
-    fn it(&self) -> &TestApp {
+    pub(crate) fn it(&self) -> &TestApp {
         &self.server.inner
     }
 
-    async fn upload(&self, who: &Person, number: u32) -> DocumentId {
+    pub(crate) async fn upload(&self, who: &Person, number: u32) -> DocumentId {
         let sent = self.server.upload(who, &card(number, Script::Review, 0)).await.ok();
         let id = sent["documentId"].as_str().unwrap().parse().unwrap();
         self.it().finished(id).await;
         id
     }
 
-    async fn review_of(&self, id: DocumentId) -> ReviewId {
+    pub(crate) async fn review_of(&self, id: DocumentId) -> ReviewId {
         self.it().app.store.review_of_document(id).await.unwrap().unwrap().id
     }
 
@@ -78,19 +78,19 @@ impl Rig {
     }
 
     /// The officer asks for another photo, and it takes effect.
-    async fn ask(&self, id: DocumentId, reason: Reason) {
+    pub(crate) async fn ask(&self, id: DocumentId, reason: Reason) {
         let noted = self.rule(id, Ruling::Retake, reason).await.unwrap();
         assert!(matches!(noted, Noted::Noted(_)), "{noted:?}");
         self.clock.advance(SignedDuration::from_secs(11));
         upkeep_once(&self.it().app).await;
     }
 
-    async fn shown(&self, who: &Person, id: DocumentId) -> Value {
+    pub(crate) async fn shown(&self, who: &Person, id: DocumentId) -> Value {
         self.server.get(who, &format!("/documents/{id}")).await.ok()
     }
 
     /// The path of the link that the owner gets.
-    async fn link(&self, who: &Person, id: DocumentId) -> String {
+    pub(crate) async fn link(&self, who: &Person, id: DocumentId) -> String {
         let shown = self.shown(who, id).await;
         path_of(shown["retake"]["url"].as_str().unwrap_or_else(|| panic!("{shown}")))
     }
@@ -109,7 +109,7 @@ impl Rig {
     }
 
     /// Sends a file by the form of the page.
-    async fn send(&self, path: &str, bytes: &Bytes, media_type: &str) -> (u16, String) {
+    pub(crate) async fn send(&self, path: &str, bytes: &Bytes, media_type: &str) -> (u16, String) {
         let file =
             multipart::Part::stream(bytes.clone()).file_name("IMG_1.jpg").mime_str(media_type).unwrap();
         let form = multipart::Form::new().part("file", file);

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use filot::document::{Resolution, Status, Verification};
+use filot::desk::Reason;
+use filot::document::{DocumentId, Resolution, Status, Verification};
 use filot::queue::Lane;
 use filot::selftest::account::{Acknowledged, order};
 use filot::store::{Actor, EventKind, Ruling, Verdict};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::durability::{SETTLE, all_is_well};
 use crate::http::server::{PASSWORD, form};
+use crate::retake::Rig;
 use crate::support::app::all_events;
 use crate::support::cards::{Script, card};
 use crate::support::child;
@@ -31,7 +33,7 @@ fn document_workflow(id: impl std::fmt::Display) -> String {
 }
 
 /// Decides as the callback of an external reviewer does.
-async fn decide(it: &TestApp, id: filot::document::DocumentId, resolution: Resolution) {
+async fn decide(it: &TestApp, id: DocumentId, resolution: Resolution) {
     let review = it.app.store.review_of_document(id).await.unwrap().unwrap();
     let verdict = Verdict {
         resolution,
@@ -238,6 +240,29 @@ async fn a_customer_asks_for_a_person() {
     decide(&it, id, Resolution::Approved).await;
     assert_eq!(server.result(&format!("kyc-review-{review}")).unwrap()["finalDecision"], "approved");
     it.rest().await;
+}
+
+/// Another photo is asked for, and comes: the first workflows end with that, and the photo has one of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_photo_has_a_workflow_of_its_own() {
+    let temporal = TemporalServer::started();
+    let rig = Rig::new(temporal.deployment()).await;
+    let who = rig.server.person().await;
+    let old = rig.upload(&who, 1).await;
+    let review = rig.review_of(old).await;
+    rig.ask(old, Reason::Glare).await;
+    let ended = temporal.result(&format!("kyc-review-{review}")).unwrap();
+    assert_eq!(ended["finalDecision"], "retake", "{ended}");
+    assert_eq!(temporal.result(&document_workflow(old)).unwrap()["finalDecision"], "retake");
+
+    let link = rig.link(&who, old).await;
+    assert_eq!(rig.send(&link, &card(2, Script::Approve, 0), "image/png").await.0, 303);
+    let new: DocumentId = rig.shown(&who, old).await["replacedBy"].as_str().unwrap().parse().unwrap();
+    assert_eq!(rig.it().finished(new).await.verification, Verification::AutoApproved);
+    assert_eq!(temporal.result(&document_workflow(new)).unwrap()["outcome"], "approved");
+    assert_eq!(temporal.count(OPEN), 0);
+    let depth = rig.it().app.queue.depth(Lane::Cpu).await.unwrap();
+    assert_eq!((depth.ready, depth.leased), (0, 0), "the queue was not used");
 }
 
 /// Without Temporal the queue does it, and everybody is told. The program itself, from outside.
