@@ -35,9 +35,8 @@ const PROBES: usize = 4;
 const PROBE_LENGTH: f32 = 6.0;
 /// Lead of one direction over the other, as a share of the better one, that settles it.
 const CLEAR_LEAD: f32 = 0.4;
-/// Lines whose least certain character is above this are left to the quick recogniser: where it errs, the field that the
-/// line becomes is mostly unsure too, and read again with its own alphabet (measured on 200 drawn cards: as many fields
-/// come out right as at 0.88).
+/// Lines whose least certain character is above this are not read again: where they err, the field that the line becomes is
+/// mostly unsure too, and read again with its own alphabet.
 const SURE: f32 = 0.7;
 /// Below this, a cleaned picture of the line may read better.
 const FAIRLY_SURE: f32 = 0.6;
