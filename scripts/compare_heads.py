@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads drawn lines with the cut and the uncut recogniser and fails unless both read the same.
 
-    compare_heads.py DIR     called by `models.sh --verify`; DIR holds rec-*.onnx and source/rec-*.onnx
+    compare_heads.py DIR     called by `models.sh --verify`; DIR holds rec-tiny.onnx and source/rec-tiny.onnx
 
 "The same" means: at every step the best class among blank + printable ASCII is the same one, and its score before
 the softmax differs by no more than rounding (seen here as the ratio of its probability to the blank's).
@@ -26,13 +26,9 @@ def drawn(text):
     return numpy.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
 
 
-def labels(folder, name, session):
-    dictionary = os.path.join(folder, "source", name + ".txt")
-    if os.path.exists(dictionary):
-        with open(dictionary, encoding="utf-8") as file:
-            text = file.read()
-    else:
-        text = session.get_modelmeta().custom_metadata_map["character"]
+def labels(folder):
+    with open(os.path.join(folder, "source", "rec-tiny.txt"), encoding="utf-8") as file:
+        text = file.read()
     return ["<blank>"] + text.removesuffix("\n").split("\n") + [" "]
 
 
@@ -48,24 +44,23 @@ def read(classes, alphabet):
 def main():
     folder = sys.argv[1]
     ascii_labels = ["<blank>"] + [chr(c) for c in range(0x20, 0x7F)]
-    for name in ("rec-tiny",):
-        options = {"providers": ["CPUExecutionProvider"]}
-        whole = onnxruntime.InferenceSession(os.path.join(folder, "source", name + ".onnx"), **options)
-        small = onnxruntime.InferenceSession(os.path.join(folder, name + ".onnx"), **options)
-        names = labels(folder, name, whole)
-        keep = [names.index(c) for c in ascii_labels]
-        for text in LINES:
-            pixels = drawn(text)
-            a = whole.run(None, {"x": pixels})[0][0]
-            b = small.run(None, {"x": pixels})[0][0]
-            assert b.shape[1] == len(ascii_labels), b.shape
-            kept = a[:, keep]
-            kept = kept / kept.sum(axis=1, keepdims=True)
-            worst = numpy.abs(kept - b).max()
-            assert worst < 1e-3, (name, text, worst)
-            best, cut = kept.argmax(axis=1), b.argmax(axis=1)
-            assert (best == cut).all(), (name, text)
-            print(f"{name}: {read(cut, ascii_labels)!r} (uncut {read(a.argmax(axis=1), names)!r}), worst difference {worst:.1e}")
+    options = {"providers": ["CPUExecutionProvider"]}
+    whole = onnxruntime.InferenceSession(os.path.join(folder, "source", "rec-tiny.onnx"), **options)
+    small = onnxruntime.InferenceSession(os.path.join(folder, "rec-tiny.onnx"), **options)
+    names = labels(folder)
+    keep = [names.index(c) for c in ascii_labels]
+    for text in LINES:
+        pixels = drawn(text)
+        a = whole.run(None, {"x": pixels})[0][0]
+        b = small.run(None, {"x": pixels})[0][0]
+        assert b.shape[1] == len(ascii_labels), b.shape
+        kept = a[:, keep]
+        kept = kept / kept.sum(axis=1, keepdims=True)
+        worst = numpy.abs(kept - b).max()
+        assert worst < 1e-3, (text, worst)
+        best, cut = kept.argmax(axis=1), b.argmax(axis=1)
+        assert (best == cut).all(), text
+        print(f"{read(cut, ascii_labels)!r} (uncut {read(a.argmax(axis=1), names)!r}), worst difference {worst:.1e}")
 
 
 if __name__ == "__main__":

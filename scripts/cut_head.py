@@ -97,8 +97,8 @@ def head_of(graph):
         name = next(i for i in inputs if i not in constants)
 
 
-def columns(tensor, keep):
-    """The tensor with only the columns `keep` of its last dimension."""
+def shape(tensor):
+    """The tensor's dimensions, packed or not."""
     dims = [v for n, w, v in fields(tensor) if n == 1 and w == 0]
     packed = [v for n, w, v in fields(tensor) if n == 1 and w == 2]
     for block in packed:
@@ -106,6 +106,12 @@ def columns(tensor, keep):
         while at < len(block):
             dim, at = varint(block, at)
             dims.append(dim)
+    return dims
+
+
+def columns(tensor, keep):
+    """The tensor with only the columns `keep` of its last dimension."""
+    dims = shape(tensor)
     if one(tensor, 2) != 1:
         raise ValueError("the head is not float32")
     raw = one(tensor, 9)

@@ -13,31 +13,24 @@ import hashlib
 import struct
 import sys
 
-from cut_head import encode, fields, one, varint
+from cut_head import encode, fields, one, shape
 
 FLOAT = 1
 
 
-def shape(tensor):
-    dims = []
-    for number, wire, value in fields(tensor):
-        if number == 1 and wire == 0:
-            dims.append(value)
-        elif number == 1:
-            at = 0
-            while at < len(value):
-                dim, at = varint(value, at)
-                dims.append(dim)
-    return dims
+def trained(number, value):
+    """The bytes of a graph's field if that is a tensor that is trained, nothing otherwise."""
+    if number != 5 or one(value, 2) != FLOAT:
+        return b""
+    raw = next((v for n, _, v in fields(value) if n == 9), b"")
+    return raw if len(raw) > 4 else b""
 
 
 def weights_of(graph):
     """The tensors that are trained: name, shape, bytes."""
     for number, _, tensor in fields(graph):
-        if number == 5 and one(tensor, 2) == FLOAT:
-            raw = next((v for n, _, v in fields(tensor) if n == 9), b"")
-            if len(raw) > 4:
-                yield one(tensor, 8), shape(tensor), raw
+        if raw := trained(number, tensor):
+            yield one(tensor, 8), shape(tensor), raw
 
 
 def fingerprint(graph):
@@ -62,10 +55,7 @@ def put(model, weights):
         raise ValueError("the weights are those of another network")
     at, parts = 32, []
     for number, wire, value in fields(graph):
-        raw = b""
-        if number == 5 and one(value, 2) == FLOAT:
-            raw = next((v for n, _, v in fields(value) if n == 9), b"")
-        if len(raw) > 4:
+        if raw := trained(number, value):
             count = len(raw) // 4
             numbers = struct.unpack_from(f"<{count}e", weights, at)
             at += 2 * count
