@@ -12,6 +12,7 @@ mod large_text;
 mod layout;
 pub mod models;
 mod moire;
+mod morphology;
 pub mod native;
 mod outline;
 pub mod page;

@@ -15,7 +15,7 @@ use crate::large_text;
 use crate::layout;
 use crate::models::Models;
 use crate::outline::{
-    BORDER_MM, FoundCard, OutlineSearch, card_canvas, crosses_border, on_card, seen_close, whole_frame,
+    BORDER_MM, FoundCard, OutlineSearch, card_canvas, crosses_border, on_card, whole_frame,
 };
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad, Rect};
 use crate::quality;
@@ -24,8 +24,10 @@ use crate::rectify::{contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 use crate::strips::{certainty, line, read_with, recognise_with, weakest};
 
-/// Longer side of the picture the detector searches, in pixels.
-pub(crate) const SEARCH_SIDE: f32 = 640.0;
+/// Longer side of the picture in which the detector looks for the direction and the extent of the text, in pixels; and of
+/// the straightened one in which it looks for the lines.
+const OVERVIEW_SIDE: f32 = 480.0;
+const SEARCH_SIDE: f32 = 640.0;
 /// With fewer lines than this in the whole photo, it is searched again, at this size and with its contrast evened out.
 const FEW_LINES: usize = 7;
 const CLOSE_SEARCH_SIDE: f32 = 1280.0;
@@ -153,12 +155,13 @@ impl NativeEngine {
         timing: &mut Timing,
     ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
         let start = Instant::now();
-        let mut overview = self.search(whole, 0.0, SEARCH_SIDE)?;
+        let mut overview = self.search(whole, 0.0, OVERVIEW_SIDE)?;
         if overview.len() < FEW_LINES {
             // A small card in a large picture, or one in the dark or behind a veil of light.
             let large = whole.frame.width.max(whole.frame.height) > SEARCH_SIDE;
-            let ways = [(CLOSE_SEARCH_SIDE, None), (SEARCH_SIDE, Some(1.0)), (CLOSE_SEARCH_SIDE, Some(1.0))];
-            for (side, evened) in ways.into_iter().filter(|way| large || way.0 == SEARCH_SIDE) {
+            let close = if large { CLOSE_SEARCH_SIDE } else { SEARCH_SIDE };
+            let ways = [(close, None), (SEARCH_SIDE, Some(1.0)), (close, Some(1.0))];
+            for (side, evened) in ways.into_iter().take(if large { 3 } else { 2 }) {
                 let again = self.search_in(whole, 0.0, side, evened)?;
                 if again.len() > overview.len() {
                     overview = again;
@@ -181,7 +184,7 @@ impl NativeEngine {
                 timing.find += milliseconds(start);
                 let Some(found) = card else { continue };
                 let start = Instant::now();
-                let boxes = self.boxes_on_card(whole, &overview, &found)?;
+                let boxes = self.boxes_on_card(&overview, &found)?;
                 timing.detect += milliseconds(start);
                 if let Some(boxes) = boxes {
                     return Ok(Some((found.canvas, boxes)));
@@ -199,35 +202,25 @@ impl NativeEngine {
 
     /// The text boxes on a card; `None` if what is there shows that the outline was not a card's: most of the text is
     /// lost in it or runs askew, or it cuts through text.
-    fn boxes_on_card(
-        &self,
-        whole: &Canvas,
-        overview: &[TextBox],
-        card: &FoundCard,
-    ) -> Result<Option<Vec<TextBox>>, Error> {
+    fn boxes_on_card(&self, overview: &[TextBox], card: &FoundCard) -> Result<Option<Vec<TextBox>>, Error> {
         let canvas = &card.canvas;
         let level = |boxes: &[TextBox]| boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
         let enough = MIN_TEXT_KEPT * card.lines_expected() as f32;
-        let seen: Vec<TextBox> = overview.iter().filter_map(|b| on_card(b, canvas)).collect();
-        let mut boxes = match seen_close(whole, canvas) {
-            true => seen,
-            false => {
-                let mut close = self.search(canvas, BORDER_MM, SEARCH_SIDE)?;
-                if level(&close) < FEW_ON_CARD {
-                    // Noise hides the rows: smooth it away before looking again.
-                    let again = self.search_in(canvas, BORDER_MM, SEARCH_SIDE, Some(SMOOTH_SEARCH))?;
-                    if level(&again) > level(&close) {
-                        close = again;
-                    }
-                }
-                // What the first look saw counts too: noise hides text at one size and not at the other.
-                if card.clear && (level(&close) as f32) < enough && level(&seen) > level(&close) {
-                    seen
-                } else {
-                    close
-                }
+        let mut boxes = self.search(canvas, BORDER_MM, SEARCH_SIDE)?;
+        if level(&boxes) < FEW_ON_CARD {
+            // Noise hides the rows: smooth it away before looking again.
+            let again = self.search_in(canvas, BORDER_MM, SEARCH_SIDE, Some(SMOOTH_SEARCH))?;
+            if level(&again) > level(&boxes) {
+                boxes = again;
             }
-        };
+        }
+        // What the first look saw counts too: noise hides text at one size and not at the other.
+        if card.clear && (level(&boxes) as f32) < enough {
+            let seen: Vec<TextBox> = overview.iter().filter_map(|b| on_card(b, canvas)).collect();
+            if level(&seen) > level(&boxes) {
+                boxes = seen;
+            }
+        }
         let cut = boxes.iter().filter(|b| crosses_border(&b.quad, canvas)).count();
         if (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
             return Ok(None);
@@ -341,16 +334,11 @@ impl OcrEngine for NativeEngine {
 
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         let mut found = Vec::new();
-        for (scale, degrees) in large_text::LOOKS {
-            let Some(level) = large_text::without_fine_print(&reading.canvas, scale) else { break };
-            let (width, height) = level.photo.base().dimensions();
-            let canvas = large_text::turned(level, degrees);
-            let boxes = self.search(&canvas, 0.0, width.max(height) as f32)?;
-            let large = boxes.iter().filter(|b| large_text::is_large(&b.quad, &canvas, degrees));
-            let quads: Vec<(Quad, Alphabet)> = large.map(|b| (b.quad, Alphabet::Any)).collect();
-            found.extend(
-                recognise_with(&self.recognizer, &canvas, &quads, View::Plain)?.into_iter().flatten(),
-            );
+        for letters in large_text::find(&reading.canvas) {
+            let quads: Vec<(Quad, Alphabet)> =
+                letters.lines.iter().map(|line| (*line, Alphabet::Any)).collect();
+            let read = recognise_with(&self.recognizer, &letters.canvas, &quads, View::Plain)?;
+            found.extend(read.into_iter().flatten());
         }
         Ok(Some(found))
     }

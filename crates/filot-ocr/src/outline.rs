@@ -3,9 +3,8 @@
 use crate::canvas::Canvas;
 use crate::detect::{TextBox, reading_order};
 use crate::geometry::Homography;
-use crate::large_text;
 use crate::layout;
-use crate::native::SEARCH_SIDE;
+use crate::morphology;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Point, Quad, Rect};
 use crate::rectify::{EDGE_SIDE, Finder, contains, middle};
 
@@ -15,10 +14,6 @@ pub(crate) const BORDER_MM: f32 = 2.5;
 const LEAST_LINES: usize = 4;
 /// Half the window, in pixels of the picture in which edges are sought, in which strokes are wiped out.
 const STROKE_REACH: usize = 3;
-/// A card that is so many pixels wide in the first search is not searched again: the second would show it at 604, about
-/// two pixels more to a line.
-const CLOSE_ENOUGH: f32 = 540.0;
-
 /// Ways to look for a card's outline, to be tried in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutlineSearch {
@@ -67,7 +62,7 @@ pub(crate) fn card_canvas(
         whole.view(&Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height }, scale)?;
     let (sx, sy) = (picture.width() as f32 / whole.frame.width, picture.height() as f32 / whole.frame.height);
     let finder = match search {
-        OutlineSearch::Surfaces => Finder::new(&large_text::closed(&picture, STROKE_REACH)),
+        OutlineSearch::Surfaces => Finder::new(&morphology::closed(&picture, STROKE_REACH)),
         _ => Finder::new(&picture),
     };
     let directions = match search {
@@ -95,12 +90,6 @@ pub(crate) fn card_canvas(
     let to_base = Homography::rect_to_quad(CARD_WIDTH_MM, CARD_HEIGHT_MM, &corners)?;
     let canvas = whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base);
     Some(FoundCard { canvas, inside, clear: outline.clear, search })
-}
-
-/// Whether the first search saw the card at about the size at which the second would.
-pub(crate) fn seen_close(whole: &Canvas, card: &Canvas) -> bool {
-    let scale = SEARCH_SIDE / whole.frame.width.max(whole.frame.height);
-    card.size().0 * scale >= CLOSE_ENOUGH
 }
 
 /// A box found in the whole photo, in the card's coordinates. `None` for those beyond its border.
@@ -153,8 +142,6 @@ mod tests {
             assert!((found.x - wanted.0).abs() < 0.01 && (found.y - wanted.1).abs() < 0.01, "{moved:?}");
         }
         assert!(on_card(&line(5.0, -20.0), &card).is_none());
-        // 500 of the photo's 800 pixels, searched at 640.
-        assert!(!seen_close(&whole, &card));
     }
 
     #[test]

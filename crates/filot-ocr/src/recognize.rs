@@ -9,7 +9,7 @@ use crate::runtime::{Pool, Tensor};
 pub(crate) const STRIP_HEIGHT: u32 = 48;
 /// Widths are rounded up to this, so that lines of about the same length share a batch; ends of lines read a little better
 /// with the room that it leaves than with the network's own step of eight.
-const WIDTH_STEP: u32 = 32;
+const WIDTH_STEP: u32 = 16;
 const MIN_WIDTH: u32 = 48;
 /// A longer strip is squeezed: no line on a card is this long.
 pub(crate) const MAX_WIDTH: u32 = 1280;
