@@ -161,6 +161,13 @@ impl Evidence {
         if ktp.max(npwp) == Strength::None {
             return DocumentType::Other;
         }
+        if ktp.max(npwp) == Strength::Partial
+            && self.ktp_own.max(self.npwp_own) == 0.0
+            && let Some(declared) = declared.document()
+        {
+            // Sixteen digits and the like stand on either card.
+            return declared;
+        }
         let (ktp, npwp) = ((ktp, self.ktp / KTP_CLEAR), (npwp, self.npwp / NPWP_CLEAR));
         if ktp.0 == npwp.0 && (ktp.1 - npwp.1).abs() < 0.25 {
             return declared.document().unwrap_or(DocumentType::Ktp);

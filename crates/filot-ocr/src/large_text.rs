@@ -48,6 +48,8 @@ const STEEPEST: f32 = 45.0;
 /// A line has at least so many letters, and this height in millimetres, as measured across it.
 const LETTERS: usize = 3;
 const HEIGHT_MM: std::ops::Range<f32> = 3.6..24.0;
+/// How much letters of a line may differ in where they begin and end, in heights.
+const UNEVEN: f32 = 0.25;
 /// White around a line for the recogniser, in heights.
 const MARGIN: f32 = 0.15;
 /// Lines that are read, those of the most letters first.
@@ -227,9 +229,11 @@ fn rows(pieces: &[Piece]) -> Vec<(usize, Quad)> {
             if row.len() < LETTERS {
                 continue;
             }
-            let placed: Vec<Point> =
-                row.iter().flat_map(|(_, piece)| &piece.outline).map(|p| place(*p)).collect();
-            let around = bounds(&placed);
+            let letters: Vec<Rect> = row
+                .iter()
+                .map(|(_, piece)| bounds(&piece.outline.iter().map(|p| place(*p)).collect::<Vec<_>>()))
+                .collect();
+            let Some(around) = aligned(&letters) else { continue };
             if !HEIGHT_MM.contains(&(around.height() / SCALE)) || around.width() < 1.5 * around.height() {
                 continue;
             }
@@ -240,10 +244,25 @@ fn rows(pieces: &[Piece]) -> Vec<(usize, Quad)> {
             };
             let (x0, x1) = (around.x0 - margin, around.x1 + margin);
             let (y0, y1) = (around.y0 - margin, around.y1 + margin);
-            rows.push((row.len(), Quad([back(x0, y0), back(x1, y0), back(x1, y1), back(x0, y1)])));
+            rows.push((letters.len(), Quad([back(x0, y0), back(x1, y0), back(x1, y1), back(x0, y1)])));
         }
     }
     rows
+}
+
+/// The rectangle around those that stand on one line and reach up to another, if they are enough for a word.
+fn aligned(letters: &[Rect]) -> Option<Rect> {
+    let median = |edge: fn(&Rect) -> f32| {
+        let mut edges: Vec<f32> = letters.iter().map(edge).collect();
+        edges.sort_by(f32::total_cmp);
+        edges.get(edges.len() / 2).copied()
+    };
+    let (top, bottom) = (median(|r| r.y0)?, median(|r| r.y1)?);
+    let slack = UNEVEN * (bottom - top);
+    let even = |r: &&Rect| (r.y0 - top).abs() <= slack && (r.y1 - bottom).abs() <= slack;
+    let word: Vec<&Rect> = letters.iter().filter(even).collect();
+    let (first, others) = word.split_first()?;
+    (word.len() >= LETTERS).then(|| others.iter().fold(**first, |around, letter| around.union(letter)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::recognize::{MAX_WIDTH, ReadGlyph, Recognizer, STRIP_HEIGHT};
 const STRIP_WINDOW: usize = 97;
 /// How much longer than in the photo strips are, and those of [`View::Wide`]: the recogniser has one step for eight pixels,
 /// and two letters `I` side by side are only seen as two if there is a step between them.
-const STRETCHED: f32 = 1.25;
+const STRETCHED: f32 = 1.2;
 const WIDE: f32 = 1.6;
 /// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
 const SMOOTHING: f32 = 0.6;
