@@ -168,8 +168,9 @@ impl Emf {
             let mut samples = Vec::new();
             histogram.clear_with(|chunk| samples.extend_from_slice(chunk));
             if !samples.is_empty() {
-                // Seconds here, milliseconds there.
-                add(key, samples.into_iter().map(|seconds| seconds * 1000.0).collect());
+                // Seconds here, milliseconds there; nothing is known to better than a microsecond.
+                let milliseconds = |seconds: f64| (seconds * 1e6).round() / 1e3;
+                add(key, samples.into_iter().map(milliseconds).collect());
             }
         });
         for (dimensions, line) in lines {

@@ -469,7 +469,10 @@ async fn screenshots() {
         browser.click(".decision.retake [value=GLARE]").await;
         browser.says("Can be undone").await;
         browser.click(".undo button").await;
+        // The page of the document again; leaving before it is there would be overtaken by it.
+        browser.find("#field-nik").await;
         browser.goto("/console/help").await;
+        browser.says("Keyboard").await;
         save(&browser, &name("help")).await;
         browser.close().await;
         other.close().await;

@@ -177,8 +177,11 @@ impl Visit {
 fn found(text: &str, people: &[Person]) -> Vec<String> {
     let text = text.to_uppercase();
     let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && !"@.-+".contains(c)).collect();
+    // Among the decimals of measured times any digits may stand.
+    let measured = |word: &&str| word.contains('.') && word.parse::<f64>().is_ok();
+    let words = words.into_iter().filter(|word| !measured(word));
     // One text of distinct words, so that a long log is not searched four thousand times.
-    let words = words.into_iter().collect::<Vec<_>>().join(" ");
+    let words = words.collect::<Vec<_>>().join(" ");
     let traces = people.iter().flat_map(Person::traces);
     traces
         .filter(|trace| words.contains(trace.as_str()))
