@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use crate::morphology::grey_level;
+
 /// A picture that spans less of the brightness scale than this is stretched.
 const FULL_RANGE: f32 = 150.0;
 /// The most that noise may be amplified.
@@ -12,8 +14,7 @@ const MAX_GAIN: f32 = 8.0;
 pub(crate) fn stretch(picture: &mut RgbImage) {
     let mut histogram = [0u32; 256];
     for pixel in picture.as_raw().chunks_exact(3) {
-        let (r, g, b) = (u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2]));
-        histogram[((r * 77 + g * 150 + b * 29) >> 8) as usize] += 1;
+        histogram[usize::from(grey_level(pixel))] += 1;
     }
     let total = picture.width() * picture.height();
     let percentile = |share: f32| {

@@ -2,7 +2,7 @@
 //!
 //! The detector of lines does not find it: it looks for lines of a card's size, and joins large letters with the portrait
 //! that they run into. So the picture is reduced, the card's own thin strokes are wiped out by a morphological closing, and
-//! the letters of an overprint are what remains thinner than [`THICKEST_MM`] (a top-hat transform, for dark and for bright
+//! the letters of an overprint are what remains thinner than the window of a second one (a top-hat transform, for dark and for bright
 //! ink): neither the portrait nor a shadow is. Such letters in a row are handed to the recogniser as clean black on white.
 
 use std::sync::Arc;

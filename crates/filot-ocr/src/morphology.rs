@@ -9,10 +9,14 @@ pub(crate) struct Grey {
     pub(crate) values: Vec<u8>,
 }
 
+/// Luma of a pixel (ITU-R BT.601) in whole grey levels.
+pub(crate) fn grey_level(rgb: &[u8]) -> u8 {
+    ((u32::from(rgb[0]) * 77 + u32::from(rgb[1]) * 150 + u32::from(rgb[2]) * 29) >> 8) as u8
+}
+
 impl Grey {
     pub(crate) fn of(picture: &RgbImage) -> Self {
-        let weigh = |p: &[u8]| (u32::from(p[0]) * 77 + u32::from(p[1]) * 150 + u32::from(p[2]) * 29) >> 8;
-        let values = picture.as_raw().chunks_exact(3).map(|p| weigh(p) as u8).collect();
+        let values = picture.as_raw().chunks_exact(3).map(grey_level).collect();
         Self { width: picture.width() as usize, values }
     }
 

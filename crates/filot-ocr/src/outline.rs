@@ -14,6 +14,7 @@ pub(crate) const BORDER_MM: f32 = 2.5;
 const LEAST_LINES: usize = 4;
 /// Half the window, in pixels of the picture in which edges are sought, in which strokes are wiped out.
 const STROKE_REACH: usize = 3;
+
 /// Ways to look for a card's outline, to be tried in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutlineSearch {
