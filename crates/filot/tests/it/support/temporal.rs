@@ -140,8 +140,10 @@ impl TemporalServer {
         self.ask(&["workflow", "signal", "--workflow-id", id, "--name", name, "--input", input]);
     }
 
-    /// Waits for the end of a workflow; its result, or the type of its failure.
+    /// Waits for the end of a workflow, and for its start if need be; its result, or the type of its failure.
     pub(crate) fn result(&self, id: &str) -> Result<Value, String> {
+        // What a document led to is recorded a moment before the workflow of that starts.
+        self.ask(&["workflow", "describe", "--workflow-id", id]);
         let (done, answer) =
             self.run(&["workflow", "result", "--workflow-id", id, "--command-timeout", "90s"]);
         if done {
