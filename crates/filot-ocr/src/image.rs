@@ -126,6 +126,12 @@ impl Photo {
         photo
     }
 
+    /// Bytes of memory that it takes, the file that it may keep included.
+    pub fn memory(&self) -> usize {
+        let full = self.full.get().map_or(0, |full| full.as_raw().len());
+        self.pixels.as_raw().len() + full + self.source.as_ref().map_or(0, |(file, ..)| file.len())
+    }
+
     /// The picture in full size, for a card that is small within a large photo. Decoded when first asked for (about
     /// as much work as [`Photo::decode`] was) and then kept; the working pixels themselves when they are full size.
     ///

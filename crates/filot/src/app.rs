@@ -11,6 +11,7 @@ use crate::buli2::Buli2;
 use crate::card_reader::CardReader;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::decoded::DecodedPhotos;
 use crate::events::Changes;
 use crate::keys::{self, Keys};
 use crate::queue::redis::RedisQueue;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub readers: Arc<Semaphore>,
     /// One permit for each upload that may be decoded at a time.
     pub decoders: Arc<Semaphore>,
+    /// What uploads decoded and readers have not come for yet.
+    pub decoded: DecodedPhotos,
 }
 
 impl Deref for App {
@@ -123,6 +126,7 @@ impl App {
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),
+            decoded: DecodedPhotos::default(),
             config,
         })))
     }

@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::decoded::Decoded;
 use crate::reader::{FileError, Reader};
 
 /// What a reading gave, ready to be stored.
@@ -44,7 +45,14 @@ struct PhotoSize {
     height: u32,
 }
 
-type ReadFile = dyn Fn(&[u8], DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync;
+/// A file to read.
+pub struct File<'a> {
+    pub bytes: &'a [u8],
+    /// Its picture, if it was decoded before.
+    pub decoded: Option<Decoded>,
+}
+
+type ReadFile = dyn Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync;
 
 /// Reads files. A clone shares the reader.
 #[derive(Clone)]
@@ -57,7 +65,7 @@ impl CardReader {
     /// A reader that is a function of the file; what stands in for real reading where only its surroundings matter.
     pub fn new(
         name: &str,
-        read: impl Fn(&[u8], DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static,
+        read: impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static,
     ) -> Self {
         Self { name: name.into(), read: Arc::new(read) }
     }
@@ -71,16 +79,22 @@ impl CardReader {
     ///
     /// # Errors
     /// When the file cannot be decoded or the reader fails.
-    pub fn read(&self, bytes: &[u8], declared: DeclaredType, today: Date) -> Result<CardReading, FileError> {
-        (self.read)(bytes, declared, today)
+    pub fn read(
+        &self,
+        file: File<'_>,
+        declared: DeclaredType,
+        today: Date,
+    ) -> Result<CardReading, FileError> {
+        (self.read)(file, declared, today)
     }
 }
 
 impl From<Reader> for CardReader {
     fn from(reader: Reader) -> Self {
         let name = reader.engine_name().to_owned();
-        Self::new(&name, move |bytes, declared, today| {
-            let read = reader.read(bytes, declared, today)?;
+        Self::new(&name, move |file, declared, today| {
+            let decoded = file.decoded.map_or_else(|| reader.decode(file.bytes), Ok)?;
+            let read = reader.judge(decoded, declared, today)?;
             let stored = Stored {
                 assessment: &read.assessment,
                 photo: PhotoSize { width: read.photo.width, height: read.photo.height },

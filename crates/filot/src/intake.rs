@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use filot_ocr::image::{Format, Header, ImageError};
+use filot_ocr::image::{Format, ImageError};
 use jiff::SignedDuration;
 use tracing::{Instrument, info, warn};
 
 use crate::app::App;
 use crate::blobs::{self, Blobs};
+use crate::decoded::Decoded;
 use crate::document::{CardType, Document, DocumentId, Status, UserId};
 use crate::queue::Lane;
 use crate::store::{self, Actor, IdempotencyKey, NewDocument, Replaced};
@@ -67,6 +68,8 @@ impl Error {
 struct Checked {
     format: Format,
     content_hash: String,
+    /// `None` for a PDF, which is drawn by the reader's own process.
+    decoded: Option<Decoded>,
 }
 
 /// Accepts a file. When this returns, the document is stored for good and will be read.
@@ -105,6 +108,10 @@ async fn stored(app: &App, upload: Upload) -> Result<(NewDocument, u64), Error> 
     crate::failpoint::hit("intake.before_blob");
     app.blobs.put(&key, upload.bytes, media_type).instrument(traces::part("store file")).await?;
     crate::failpoint::hit("intake.after_blob");
+    // Before the row: its job may be claimed the moment it is there.
+    if let Some(decoded) = checked.decoded {
+        app.decoded.keep(id, decoded);
+    }
 
     let new = NewDocument {
         id,
@@ -177,11 +184,8 @@ async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
     let Ok(Ok(turn)) = turn.await else { return Err(Error::Busy) };
     let checked = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        if format != Format::Pdf {
-            Header::read(&bytes, &limits)?;
-            filot_ocr::image::Photo::decode(&bytes, &limits)?;
-        }
-        Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes) })
+        let decoded = (format != Format::Pdf).then(|| Decoded::of(&bytes, &limits)).transpose()?;
+        Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes), decoded })
     });
     checked.await.unwrap_or(Err(ImageError::Corrupt("the decoder gave up"))).map_err(Error::from)
 }

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod decoded;
 pub mod demo;
 pub mod desk;
 pub mod doctor;

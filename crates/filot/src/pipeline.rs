@@ -13,7 +13,7 @@ use tracing::{Instrument, debug, error, info, warn};
 
 use crate::app::App;
 use crate::blobs;
-use crate::card_reader::{Blame, CardReading, blame};
+use crate::card_reader::{Blame, CardReading, File, blame};
 use crate::document::{Document, Status};
 use crate::queue::{Lease, Then};
 use crate::reader::FileError;
@@ -126,6 +126,9 @@ async fn read(
     turn: OwnedSemaphorePermit,
     stop: &Stop,
 ) -> Ended {
+    let decoded = app.decoded.take(document.id);
+    // Decoding is part of reading, whoever did it.
+    let before = decoded.as_ref().map_or(Duration::ZERO, |decoded| decoded.took);
     let start = Instant::now();
     let limit = Duration::from_secs(app.config.service.worker.read_timeout_s);
     let (reader, today) = (app.reader.clone(), app.clock.today());
@@ -137,14 +140,14 @@ async fn read(
         if blobs::content_hash(&bytes) != hash {
             return None;
         }
-        Some(reader.read(&bytes, declared, today))
+        Some(reader.read(File { bytes: &bytes, decoded }, declared, today))
     });
     let reading = tokio::select! {
         reading = tokio::time::timeout(limit, reading).instrument(traces::part("read")) => reading,
         () = stop.now.cancelled() => return give_back(app, lease, stop).await,
     };
     crate::failpoint::hit("pipeline.after_read");
-    let took = start.elapsed();
+    let took = before + start.elapsed();
     match reading {
         Ok(Ok(Some(Ok(reading)))) => record(app, lease, stop, reading, took).await,
         Ok(Ok(Some(Err(error)))) => failed(app, lease, stop, &document, &error).await,

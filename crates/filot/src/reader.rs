@@ -17,6 +17,7 @@ use filot_ocr::tesseract::TesseractEngine;
 use jiff::civil::Date;
 
 use crate::config::{Config, Engine, Runtime};
+use crate::decoded::Decoded;
 use crate::models::{ModelError, ModelFolder};
 use crate::pdf::PdfRenderer;
 
@@ -133,10 +134,14 @@ impl Reader {
     ///
     /// # Errors
     /// See [`ImageError`].
-    pub fn decode(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
+    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ImageError> {
+        let start = Instant::now();
         match Format::of(bytes)? {
-            Format::Pdf => self.pdf.first_page(bytes, &self.limits),
-            Format::Jpeg | Format::Png | Format::WebP => Photo::decode(bytes, &self.limits),
+            Format::Pdf => {
+                let photo = self.pdf.first_page(bytes, &self.limits)?;
+                Ok(Decoded { photo, took: start.elapsed() })
+            }
+            Format::Jpeg | Format::Png | Format::WebP => Decoded::of(bytes, &self.limits),
         }
     }
 
@@ -145,13 +150,20 @@ impl Reader {
     /// # Errors
     /// When the file cannot be decoded or the engine fails.
     pub fn read(&self, bytes: &[u8], declared: DeclaredType, today: Date) -> Result<Read, FileError> {
+        self.judge(self.decode(bytes)?, declared, today)
+    }
+
+    /// The same for a file that is decoded already.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn judge(&self, decoded: Decoded, declared: DeclaredType, today: Date) -> Result<Read, FileError> {
+        let Decoded { photo, took: decode } = decoded;
         let start = Instant::now();
-        let photo = self.decode(bytes)?;
-        let decode = start.elapsed();
         let assess::Reading { assessment, text, timing, frame, .. } =
             read_card(&*self.engine, &photo, declared, &self.policy, today)?;
         let timing = Timing { decode: decode.as_secs_f32() * 1000.0, ..timing };
-        Ok(Read { assessment, text, photo, frame, timing, took: start.elapsed() })
+        Ok(Read { assessment, text, photo, frame, timing, took: decode + start.elapsed() })
     }
 }
 

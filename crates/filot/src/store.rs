@@ -16,6 +16,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use self::known::KnownReadings;
 use crate::clock::Clock;
 use crate::config::{Service, exposed};
 use crate::document::Illegal;
@@ -33,6 +34,7 @@ mod escalation;
 mod events;
 mod idempotency;
 mod jobs;
+mod known;
 mod listing;
 mod migration;
 mod outbox;
@@ -125,6 +127,7 @@ pub struct Store {
     route: ReviewRoute,
     /// SQLite lets one writer in at a time; queueing for it here is fair and costs no busy waiting.
     writer: Option<Arc<Mutex<()>>>,
+    known: KnownReadings,
 }
 
 /// A transaction that writes. Dropped without [`Write::commit`] it leaves no trace.
@@ -189,7 +192,8 @@ impl Store {
             .test_before_acquire_if_idle_for(UNUSED)
             .statement_timeout(Duration::from_secs(20))
             .sqlx_logging(false);
-        Ok(Self { db: Database::connect(options).await?, clock, route: ReviewRoute::Desk, writer: None })
+        let db = Database::connect(options).await?;
+        Ok(Self { db, clock, route: ReviewRoute::Desk, writer: None, known: KnownReadings::new() })
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
@@ -230,7 +234,7 @@ impl Store {
                 connected => break connected?,
             }
         };
-        Ok(Self { db, clock, route: ReviewRoute::Desk, writer })
+        Ok(Self { db, clock, route: ReviewRoute::Desk, writer, known: KnownReadings::new() })
     }
 
     /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start

@@ -133,6 +133,8 @@ impl Workflow {
 /// Reads documents of a lane until `stop`, whoever hands them out. With Temporal the queue is worked on as well: it has
 /// what Temporal did not take.
 pub async fn read_documents(app: App, lane: Lane, stop: CancellationToken) {
+    app.decoded.open();
     let queue = Worker::new(app.clone(), lane).run(stop.clone());
     tokio::join!(queue, Workflow::work(&app, lane, stop));
+    app.decoded.close();
 }

@@ -83,8 +83,8 @@ fn picture(pixels: &[u8]) -> Bytes {
 /// The reader that obeys such documents. It reads nothing: what a picture says of itself is believed.
 pub fn scripted() -> CardReader {
     let failed = Mutex::new(HashSet::new());
-    CardReader::new("scripted", move |bytes, _, _| {
-        let photo = Photo::decode(bytes, &Limits::default())?;
+    CardReader::new("scripted", move |file, _, _| {
+        let photo = Photo::decode(file.bytes, &Limits::default())?;
         if photo.pixels.width() < 2 {
             return Err(ImageError::Corrupt("no script in it").into());
         }
@@ -124,12 +124,14 @@ pub fn scripted() -> CardReader {
 mod tests {
     use filot_cards::kind::DeclaredType;
 
+    use crate::card_reader::File;
+
     use super::*;
 
     #[test]
     fn a_card_is_read_as_it_says() {
         let (reader, today) = (scripted(), jiff::civil::date(2026, 11, 23));
-        let read = |bytes: &Bytes| reader.read(bytes, DeclaredType::Ktp, today);
+        let read = |bytes: &Bytes| reader.read(File { bytes, decoded: None }, DeclaredType::Ktp, today);
         for (script, decision) in [
             (Script::Approve, Decision::AutoApprove),
             (Script::Review, Decision::NeedsReview),

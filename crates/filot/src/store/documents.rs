@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::audit::Actor;
@@ -107,12 +107,22 @@ impl Store {
     /// # Errors
     /// `NotFound`, also for documents of others.
     pub async fn document_of(&self, user: UserId, id: DocumentId) -> Result<Document> {
-        documents::Entity::find_by_id(id.0)
-            .filter(documents::Column::UserId.eq(user.0))
+        use documents::Column::{OcrText, ResultJson, UserId, Version};
+        let known = self.known.get(id.0);
+        // No row has version 0.
+        let version = known.as_ref().map_or(0, |known| known.version);
+        let if_new = |column: documents::Column| Expr::case(Version.ne(version), Expr::col(column));
+        let columns = documents::Column::iter().filter(|column| !matches!(column, ResultJson | OcrText));
+        let row =
+            documents::Entity::find_by_id(id.0).filter(UserId.eq(user.0)).select_only().columns(columns);
+        let row = row
+            .expr_as(if_new(ResultJson), "result_json")
+            .expr_as(if_new(OcrText), "ocr_text")
             .one(&self.db)
-            .await?
-            .ok_or(Error::NotFound)?
-            .try_into()
+            .await?;
+        let mut row = row.ok_or(Error::NotFound)?;
+        self.known.complete(&mut row, known.as_deref());
+        row.try_into()
     }
 
     /// Asks for another reading of a document that could not be read.

@@ -67,6 +67,7 @@ pub async fn upkeep_once(app: &App) {
 }
 
 async fn round(app: &App) {
+    app.decoded.forget_old();
     match app.queue.reap().await {
         Ok(0) => {}
         Ok(count) => info!(count, "leases had ended, their documents are back in line"),

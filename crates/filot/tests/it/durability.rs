@@ -288,7 +288,8 @@ async fn no_two_hold_one_document(deployment: Deployment, documents: u32) {
     let mut workers = Vec::new();
     for skew in [-30, -10, 10, 30] {
         let (holding, read) = (Arc::clone(&holding), Arc::clone(&read));
-        let reader = CardReader::new("watched", move |bytes, _, _| {
+        let reader = CardReader::new("watched", move |file, _, _| {
+            let bytes = file.bytes;
             assert!(holding.lock().unwrap().insert(bytes.to_vec()), "read by two at the same time");
             std::thread::sleep(Duration::from_micros(500));
             assert!(holding.lock().unwrap().remove(bytes));

@@ -1,11 +1,15 @@
 //! From upload to verdict, on everything embedded and on PostgreSQL, Redis and S3.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use filot::card_reader::{CardReader, CardReading};
+use filot::clock::Clock;
 use filot::document::{Status, Verification};
 use filot::intake;
 use filot::queue::Lane;
 use filot::store::{Actor, EventKind, ReviewStatus, Verdict};
+use filot_cards::decide::Decision;
 
 use crate::support::cards::{Script, card};
 use crate::support::{Deployment, TestApp, eventually};
@@ -53,6 +57,27 @@ async fn an_upload_ends_in_a_verdict(deployment: Deployment) {
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].kind, events[0].document_id), (EventKind::Completed, stored.id));
     it.idle().await;
+    it.rest().await;
+}
+
+/// What an upload decoded to check it is what the reader in the same process gets; without a reader nothing is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_picture_is_decoded_twice() {
+    let decoded_before: Arc<Mutex<Vec<Option<u32>>>> = Arc::default();
+    let seen = Arc::clone(&decoded_before);
+    let reader = CardReader::new("watching", move |file, _, _| {
+        seen.lock().unwrap().push(file.decoded.map(|decoded| decoded.photo.width));
+        let result = serde_json::value::to_raw_value(&0).unwrap();
+        Ok(CardReading { decision: Decision::AutoApprove, score: 90, result, text: String::new() })
+    });
+    let deployment = Deployment::embedded();
+    let mut it = TestApp::on(deployment.app_with(reader, Clock::default()).await).await;
+    let early = it.upload(card(1, Script::Approve, 0)).await.unwrap();
+    it.work();
+    it.finished(early.id).await;
+    let later = it.upload(card(2, Script::Approve, 0)).await.unwrap();
+    it.finished(later.id).await;
+    assert_eq!(*decoded_before.lock().unwrap(), [None, Some(2)]);
     it.rest().await;
 }
 

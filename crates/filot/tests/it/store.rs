@@ -101,6 +101,7 @@ contract! {
     only_one_of_many_readers_records
     lists_go_on_where_they_stopped
     others_documents_are_not_found
+    owners_see_every_version
     usage_counts_what_is_recent
     accounts_are_unique
     refresh_tokens_rotate_and_betray_copies
@@ -229,6 +230,45 @@ async fn others_documents_are_not_found(rig: &Rig) {
     assert!(rig.store().documents_of(other, &Filter::default(), None, 9).await.unwrap().is_empty());
     let orphan = NewDocument { user_id: UserId::new(), ..rig.new_document() };
     assert!(matches!(rig.store().create_document(orphan, false).await, Err(Error::NotFound)));
+}
+
+/// What owners are shown is the row as it is, however often they ask and whatever is remembered of it.
+async fn owners_see_every_version(rig: &Rig) {
+    let store = rig.store();
+    let id = rig.document().await;
+    let same = async || {
+        for _ in 0..3 {
+            let (shown, row) =
+                (store.document_of(rig.user, id).await.unwrap(), store.document(id).await.unwrap());
+            assert_eq!(format!("{shown:?}"), format!("{row:?}"));
+        }
+        store.document_of(rig.user, id).await.unwrap().result.is_some()
+    };
+    assert!(!same().await);
+    store.begin_processing(id, 1, LEASE, 100).await.unwrap();
+    assert!(!same().await);
+    store.record_failure(id, 1, "reader_failed").await.unwrap();
+    assert!(!same().await);
+    store.reprocess(id, &Actor::System, false).await.unwrap();
+    store.begin_processing(id, 2, LEASE, 100).await.unwrap();
+    let outcome = Outcome { ocr_text: Some("BUDI".into()), ..outcome(Decision::NeedsReview) };
+    store.record_outcome(id, 2, outcome).await.unwrap();
+    assert!(same().await);
+    let before = store.document(id).await.unwrap().version;
+    let review = store.review_of_document(id).await.unwrap().unwrap();
+    let verdict = Verdict {
+        resolution: Resolution::Approved,
+        notes: None,
+        reviewer: Actor::Officer(rig.user),
+        expected_version: None,
+    };
+    store.resolve_review(review.id, verdict).await.unwrap();
+    assert!(same().await);
+    assert!(store.document_of(rig.user, id).await.unwrap().version > before);
+    let other = make_user(&rig.app).await;
+    assert!(matches!(store.document_of(other, id).await, Err(Error::NotFound)));
+    store.delete_document(id, &Actor::System).await.unwrap();
+    assert!(matches!(store.document_of(rig.user, id).await, Err(Error::NotFound)));
 }
 
 async fn usage_counts_what_is_recent(rig: &Rig) {

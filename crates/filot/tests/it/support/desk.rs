@@ -52,8 +52,8 @@ pub(crate) fn recorded() -> Value {
 
 /// A reader that decides as scripted documents say, and reports [`recorded`] with it.
 pub(crate) fn assessed() -> CardReader {
-    CardReader::new("assessed", |bytes, _, today| {
-        let photo = Photo::decode(bytes, &Limits::default())?;
+    CardReader::new("assessed", |file, _, today| {
+        let photo = Photo::decode(file.bytes, &Limits::default())?;
         let script = photo.pixels.get_pixel(1, 0).0[0];
         let (decision, score) = match script {
             s if s == Script::Approve as u8 => (Decision::AutoApprove, 95),
