@@ -184,6 +184,10 @@ pub struct Quality {
     pub fine_step: f32,
     /// Share of the card's frame (0..=1) that lies outside the photo.
     pub cut_off: f32,
+    /// What is bright around the card against what is bright on it: the 90th percentile of the grey values outside
+    /// divided by the 85th inside. `None` when no card was found or it fills the photo.
+    #[serde(default)]
+    pub surround: Option<f32>,
 }
 
 #[cfg(test)]

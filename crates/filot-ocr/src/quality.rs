@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use crate::canvas::Canvas;
 use crate::image::Photo;
-use crate::page::{Line, Point, Quality, Rect};
+use crate::page::{Framing, Line, Point, Quality, Rect};
 
 /// Pixels to a page width in the view for light and colour.
 const VIEW_WIDTH: f32 = 400.0;
@@ -31,8 +31,44 @@ pub(crate) fn measure(canvas: &Canvas, lines: &[Line], photo: &Photo) -> Quality
     };
     if let Some(view) = canvas.view(&all, VIEW_WIDTH / frame.width) {
         light_and_colour(&view, &mut quality);
+        quality.surround = surround(canvas, &view);
     }
     quality
+}
+
+/// What is bright around a card against its paper, which `view` shows.
+fn surround(canvas: &Canvas, view: &RgbImage) -> Option<f32> {
+    /// Points looked at along each side of the photo.
+    const STEPS: u32 = 80;
+    /// What lies closer to the card, in widths of it, may be its shadow or its edge.
+    const GAP: f32 = 0.03;
+    /// Of the points so many must lie outside to say what is there.
+    const ENOUGH: usize = 150;
+    if canvas.frame.framing == Framing::Text {
+        return None;
+    }
+    let (base, to_card) = (canvas.photo.base(), canvas.to_base.inverse()?);
+    let gap = GAP * canvas.frame.width;
+    let near = Rect { x0: -gap, y0: -gap, x1: canvas.frame.width + gap, y1: canvas.frame.height + gap };
+    let points = (0..STEPS * STEPS).map(|i| {
+        let at = |k: u32, size: u32| (k * size + size / 2) / STEPS;
+        (at(i % STEPS, base.width()), at(i / STEPS, base.height()))
+    });
+    let outside = points.filter(|&(x, y)| {
+        let on_card = to_card.apply(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 });
+        !(near.x0..near.x1).contains(&on_card.x) || !(near.y0..near.y1).contains(&on_card.y)
+    });
+    let mut outside: Vec<f32> = outside.map(|(x, y)| brightness(base.get_pixel(x, y).0)).collect();
+    let mut inside: Vec<f32> = view.pixels().step_by(7).map(|pixel| brightness(pixel.0)).collect();
+    if outside.len() < ENOUGH {
+        return None;
+    }
+    Some(percentile(&mut outside, 0.9) / percentile(&mut inside, 0.85).max(0.01))
+}
+
+fn percentile(values: &mut [f32], share: f32) -> f32 {
+    let at = ((values.len() - 1) as f32 * share) as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
@@ -56,10 +92,6 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
     }
     quality.saturation = saturation / count;
     quality.hue = hue_y.atan2(hue_x).to_degrees().rem_euclid(360.0);
-    let percentile = |values: &mut Vec<f32>, share: f32| {
-        let at = ((values.len() - 1) as f32 * share) as usize;
-        *values.select_nth_unstable_by(at, f32::total_cmp).1
-    };
     quality.brightness = percentile(&mut grey, 0.5);
     quality.contrast = percentile(&mut grey, 0.95) - percentile(&mut grey, 0.05);
     let burnt = BURNT.max(quality.brightness + BURNT_MARGIN);

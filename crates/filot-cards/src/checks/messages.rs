@@ -98,8 +98,8 @@ catalogue! {
         ("bukan foto layar", "not a photo of a screen")
         ("Foto tampak diambil dari layar. Foto langsung kartu aslinya.",
          "The photo seems to be taken from a screen. Please photograph the card itself.")
-        ("Pola garis berulang seperti pada foto layar.",
-         "There is a repeating pattern as in a photo of a screen.");
+        ("Pola garis berulang, atau kartu bersinar di tengah gelap, seperti pada foto layar.",
+         "There is a repeating pattern, or the card shines in the dark, as in a photo of a screen.");
     CardComplete: Quality
         ("kartu utuh dalam foto", "whole card in the photo")
         ("Sebagian kartu berada di luar foto. Foto ulang dengan seluruh kartu terlihat.",

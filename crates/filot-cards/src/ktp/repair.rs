@@ -35,6 +35,8 @@ const UNKNOWN: f32 = 0.7;
 
 /// How much likelier an 8 of the number is than the recogniser says where it read a 6.
 const EIGHT_FOR_SIX: f32 = 100.0;
+/// The first two digits of the years in which people were born who have a card.
+const CENTURIES: [i16; 2] = [19, 20];
 /// Letters of the shortest word that a list might lack.
 const SHORTEST_WORD: usize = 4;
 /// Belief below which a lone small letter is a blurred dash.
@@ -58,7 +60,7 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
                 .or_else(|| region_name(span, own, &Near { bare: true, ..Near::LOCAL }))
                 .or_else(|| open(Text::Words))
         }
-        FieldKey::BirthDate => date(span),
+        FieldKey::BirthDate => date(span).or_else(|| impossible_date(span)),
         FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
         FieldKey::BloodType => blood_type(span),
         FieldKey::Address => open(Text::Mixed).map(address),
@@ -152,6 +154,13 @@ pub(crate) fn date(span: &Span) -> Option<Reading> {
         );
     }
     None
+}
+
+/// A date that does not exist, in case the number says which one it is; see [`settle_birth_date`].
+fn impossible_date(span: &Span) -> Option<Reading> {
+    let found = dates::find(&span.glyphs)?;
+    let part = span.slice(found.range.start, found.range.end);
+    Some(Reading::number(digits::text(&found.digits), &part, found.digits, Standing::Broken))
 }
 
 /// The places with one of them showing another of its options.
@@ -338,8 +347,26 @@ pub(crate) fn printed_codes(province: Option<&Reading>, regency: Option<&Reading
 /// Holds the fields against each other and corrects digits where one of two numbers is unsure and the other shows how.
 pub(crate) fn reconcile(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printed) {
     citizen::complete(readings);
+    settle_birth_date(readings);
     reconcile_person(readings);
     reconcile_region(readings, printed);
+}
+
+/// A birth date that does not exist becomes the number's, if the recogniser saw that too, and else goes.
+fn settle_birth_date(readings: &mut BTreeMap<FieldKey, Reading>) {
+    let Some(date) = readings.get(&FieldKey::BirthDate).filter(|date| date.standing == Standing::Broken)
+    else {
+        return;
+    };
+    let nik = readings.get(&FieldKey::Nik).and_then(|number| Nik::parse(&number.value).ok());
+    let seen = nik.iter().flat_map(|nik| CENTURIES.iter().filter_map(|&century| nik_date(nik, century)));
+    let seen = seen.filter_map(|wanted| supported_change(&date.digits, 0, &wanted));
+    match seen.max_by(|one, other| one.1.total_cmp(&other.1)) {
+        Some((places, _)) => exchange(readings, FieldKey::BirthDate, places, Repair::Date),
+        None => {
+            readings.remove(&FieldKey::BirthDate);
+        }
+    }
 }
 
 fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {
@@ -358,8 +385,9 @@ fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {
     let day = born.day() + if gender.or(nik.gender()) == Some(Gender::Female) { 40 } else { 0 };
     let by_date = format!("{day:02}{:02}{:02}", born.month(), born.year().rem_euclid(100));
     let nik_change = supported_change(&number.digits, 6, &by_date);
-    let date_change =
-        nik_date(&nik, born, same_gender).and_then(|wanted| supported_change(&date.digits, 0, &wanted));
+    // Only if the sex agrees, so that nothing but the date is in question.
+    let wanted = same_gender.then(|| nik_date(&nik, born.year() / 100)).flatten();
+    let date_change = wanted.and_then(|wanted| supported_change(&date.digits, 0, &wanted));
     let support = |change: &Option<(Vec<digits::Digit>, f32)>| change.as_ref().map_or(0.0, |change| change.1);
     let (of_nik, of_date) = (support(&nik_change), support(&date_change));
     if of_nik > 3.0 * of_date
@@ -373,13 +401,13 @@ fn reconcile_person(readings: &mut BTreeMap<FieldKey, Reading>) {
     }
 }
 
-/// DDMMYYYY of the NIK, in the printed century; only if the sex agrees, so that nothing but the date is in question.
-fn nik_date(nik: &Nik, born: jiff::civil::Date, same_gender: bool) -> Option<String> {
+/// DDMMYYYY of the NIK, in the given century: 19 for 1900 to 1999.
+fn nik_date(nik: &Nik, century: i16) -> Option<String> {
     let digits = &nik.as_str()[6..12];
     let day: u8 = digits[..2].parse().ok()?;
     let day = if day > 40 { day - 40 } else { day };
-    let wanted = format!("{day:02}{}{:02}{}", &digits[2..4], born.year() / 100, &digits[4..6]);
-    (same_gender && dates::parse(&wanted).is_some()).then_some(wanted)
+    let wanted = format!("{day:02}{}{century:02}{}", &digits[2..4], &digits[4..6]);
+    dates::parse(&wanted).is_some().then_some(wanted)
 }
 
 /// The places changed so that they read `wanted` from `from` on, if the recogniser's alternatives allow it, with the
@@ -531,6 +559,30 @@ mod tests {
         number.glyphs[5].candidates = vec![('6', 0.97), ('8', 0.002), ('5', 0.02)];
         let reading = interpret(FieldKey::Nik, &number, &Printed::default()).unwrap();
         assert_eq!(reading.value, "3517065010580022");
+    }
+
+    #[test]
+    fn a_birth_date_that_does_not_exist_is_the_numbers_or_none() {
+        let born = |number: &str, month: &[(char, f32)]| {
+            let mut date = span("18-00-1971", 0.9);
+            date.glyphs[4].candidates = month.to_vec();
+            let printed = Printed::default();
+            let mut readings: BTreeMap<_, _> =
+                [(FieldKey::Nik, span(number, 0.99)), (FieldKey::BirthDate, date)]
+                    .into_iter()
+                    .filter_map(|(key, span)| Some((key, interpret(key, &span, &printed)?)))
+                    .collect();
+            reconcile(&mut readings, &printed);
+            let date = readings.remove(&FieldKey::BirthDate)?;
+            Some((date.value, date.original, date.repairs))
+        };
+        let torn = [('0', 0.5), ('8', 0.2), ('9', 0.15)];
+        let settled = born("3328065809710059", &torn);
+        assert_eq!(settled, Some(("1971-09-18".to_owned(), "18-00-1971".to_owned(), vec![Repair::Date])));
+        // Another month than the recogniser saw, another year, nothing seen.
+        assert_eq!(born("3328065807710059", &torn), None);
+        assert_eq!(born("3328065809620059", &torn), None);
+        assert_eq!(born("3328065809710059", &[('0', 0.9)]), None);
     }
 
     #[test]
