@@ -234,7 +234,7 @@ fn looked_at(
     declared: DeclaredType,
 ) -> Result<(engine::Reading, Draft), Error> {
     let mut draft = Draft::new(&reading.page, declared);
-    for view in [View::Plain, View::Even] {
+    for view in [View::Plain, View::Even, View::Smooth] {
         let Some(rows) = draft.grid(&reading, view) else { break };
         let Some(lines) = engine.read_rows(&reading, &rows)? else { break };
         draft.merge_grid(lines);

@@ -27,6 +27,8 @@ pub enum View {
     Wide,
     /// Smoothed as far as the picture's resolution allows, with the contrast evened out.
     Even,
+    /// The same, smoothed further: for print that noise drowns.
+    Smooth,
 }
 
 /// A place to read again, in page coordinates.

@@ -345,7 +345,7 @@ impl OcrEngine for NativeEngine {
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {
         let mut lines = vec![None; regions.len()];
-        for view in [View::Plain, View::Wide, View::Even] {
+        for view in [View::Plain, View::Wide, View::Even, View::Smooth] {
             let chosen: Vec<usize> = (0..regions.len()).filter(|&i| regions[i].view == view).collect();
             let quads: Vec<(Quad, Alphabet)> =
                 chosen.iter().map(|&i| (regions[i].rect.to_quad(), regions[i].alphabet)).collect();

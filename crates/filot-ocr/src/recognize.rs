@@ -21,6 +21,10 @@ const MAX_CANDIDATES: usize = 5;
 /// A letter seen with this probability between two others that is not read casts doubt on its neighbour: thin letters are
 /// passed over that way, `QONI'AH` becomes `QON'AH`.
 const MIN_PASSED_OVER: f32 = 0.1;
+/// A thin character that takes so many steps is mostly two or three of them run together: `III` is read as `I`.
+const MERGED_STEPS: usize = 3;
+/// The doubt that this casts on it.
+const MERGED: f32 = 0.5;
 /// Steps next to a character in which the same letter is only its blur.
 const BLUR_STEPS: usize = 2;
 
@@ -154,7 +158,14 @@ impl Recognizer {
             }
             previous = best;
         }
-        let doubts = doubts(&glyphs, &passed_over);
+        let mut doubts = doubts(&glyphs, &passed_over);
+        for (doubt, (first, last, values)) in doubts.iter_mut().zip(&glyphs) {
+            let class = (0..classes).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
+            let thin = class > 0 && matches!(self.charset[class - 1], 'I' | 'l' | '1');
+            if thin && last - first + 1 >= MERGED_STEPS {
+                *doubt = doubt.max(MERGED);
+            }
+        }
         let width = steps as f32 * used;
         let centres: Vec<f32> = glyphs.iter().map(|(a, b, _)| (a + b + 1) as f32 / 2.0 / width).collect();
         glyphs

@@ -15,8 +15,10 @@ const STRIP_WINDOW: usize = 97;
 /// and two letters `I` side by side are only seen as two if there is a step between them.
 const STRETCHED: f32 = 1.2;
 const WIDE: f32 = 1.6;
-/// Deviation of the smoothing of [`View::Even`], in pixels of the photo; at least one pixel of the strip.
+/// Deviation of the smoothing of [`View::Even`] and [`View::Smooth`], in pixels of the photo; at least one pixel of the
+/// strip.
 const SMOOTHING: f32 = 0.6;
+const STRONG_SMOOTHING: f32 = 1.2;
 
 /// How much legible text was read, and how surely.
 pub(crate) fn certainty(glyphs: &[ReadGlyph]) -> f32 {
@@ -81,10 +83,13 @@ pub(crate) fn strip(canvas: &Canvas, quad: &Quad, view: View) -> Option<RgbImage
     let pixels = (width / height * STRIP_HEIGHT as f32 * stretched).round() as u32;
     let mut strip = canvas.cut(quad, pixels.clamp(8, MAX_WIDTH), STRIP_HEIGHT)?;
     stretch(&mut strip);
-    if view == View::Even {
-        let enlarged = STRIP_HEIGHT as f32 / (height * canvas.resolution()).max(1.0);
-        strip = clean(&strip, STRIP_WINDOW, SMOOTHING * enlarged);
-    }
+    let smoothing = match view {
+        View::Plain | View::Wide => return Some(strip),
+        View::Even => SMOOTHING,
+        View::Smooth => STRONG_SMOOTHING,
+    };
+    let enlarged = STRIP_HEIGHT as f32 / (height * canvas.resolution()).max(1.0);
+    strip = clean(&strip, STRIP_WINDOW, smoothing * enlarged);
     Some(strip)
 }
 
