@@ -241,7 +241,10 @@ impl Draft {
         let usual = match self.document_type() {
             DocumentType::Ktp => 13,
             DocumentType::Npwp => 5,
-            DocumentType::Other => return !self.page.lines.is_empty(),
+            // An outline with nothing in it was not the card's; a picture without any text shows none.
+            DocumentType::Other => {
+                return !self.page.lines.is_empty() || self.page.frame.framing == Framing::Card;
+            }
         };
         self.fields().len() < usual
     }

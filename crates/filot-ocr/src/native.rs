@@ -222,7 +222,9 @@ impl NativeEngine {
             }
         }
         let cut = boxes.iter().filter(|b| crosses_border(&b.quad, canvas)).count();
-        if (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
+        // The portrait has an outline, too, or the gap between two columns.
+        let bare = level(&boxes) == 0 && overview.len() >= FEW_LINES;
+        if bare || (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
             return Ok(None);
         }
         boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
