@@ -25,3 +25,15 @@ fn what_is_missing_comes_with_its_remedy() {
     let networks = &findings.as_array().unwrap()[0];
     assert_eq!((&networks["state"], &networks["mend"]), (&"broken".into(), &"make models".into()));
 }
+
+/// Operators copy `prod.env.template`, which is written from `filot.toml`.
+#[test]
+fn the_template_for_production_is_what_the_settings_say() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let check = std::process::Command::new("python3")
+        .args(["scripts/prod_env_template.py", "--check"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+}
