@@ -16,16 +16,20 @@ import time
 
 from load_kit import Postgres, Service, machine, memory_mib, percentile, uploads, write_section
 
+# Of one load, for the median: machines that are shared vary.
+RUNS = 5
 
-def reads(service, seconds, times=5):
+
+def reads(service, seconds):
     """wrk -c32 on one document: answers per second and the 99th percentile in ms, medians of several runs."""
     document = service.upload(pathlib.Path(next(iter(sorted(SAMPLES.glob("*.jpg"))))).read_bytes(), wait=25)
     url = f"http://127.0.0.1:{service.port}/documents/{document['documentId']}"
-    runs = [wrk(service, url, seconds) for _ in range(times)]
+    runs = [wrk(service, url, seconds) for _ in range(RUNS)]
     return [statistics.median(run[value] for run in runs) for value in (0, 1)]
 
 
 def wrk(service, url, seconds):
+    """One run of it, with 32 connections."""
     out = subprocess.run(["wrk", "-t2", "-c32", f"-d{seconds}s", "--latency", "-H",
                           f"Authorization: Bearer {service.token}", url], check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out:
@@ -87,14 +91,14 @@ if __name__ == "__main__":
         postgres = Postgres(work / "postgres")
         service = Service(PROGRAM, work / "pg", DATABASE_URL=postgres.url)
         rate, p99 = reads(service, 5)
-        rows.append(("`GET /documents/{id}`, PostgreSQL, `wrk -c32`, median of 5 runs", f"{rate:,.0f} a second, p99 {p99:.1f} ms"))
+        rows.append((f"`GET /documents/{{id}}`, PostgreSQL, `wrk -c32`, median of {RUNS} runs", f"{rate:,.0f} a second, p99 {p99:.1f} ms"))
         service.stop()
         postgres.stop()
         service = Service(PROGRAM, work / "embedded")
         rows.append(("start to ready, embedded", f"{service.seconds_to_ready:.2f} s"))
         rows.append(("idle memory of API and worker, networks loaded", f"{memory_mib(service.process.pid):.0f} MiB"))
         rate, p99 = reads(service, 5)
-        rows.append(("`GET /documents/{id}`, SQLite, `wrk -c32`, median of 5 runs", f"{rate:,.0f} a second, p99 {p99:.1f} ms"))
+        rows.append((f"`GET /documents/{{id}}`, SQLite, `wrk -c32`, median of {RUNS} runs", f"{rate:,.0f} a second, p99 {p99:.1f} ms"))
         whole, reader = verdicts(service, photos)
         extra = [w - r for w, r in zip(whole, reader)]
         rows.append(("upload to verdict, empty queue", f"median {statistics.median(whole):.0f} ms, 95 % below "

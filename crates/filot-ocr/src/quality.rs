@@ -5,7 +5,9 @@ use image::RgbImage;
 
 use crate::canvas::Canvas;
 use crate::image::Photo;
+use crate::outline::whole_frame;
 use crate::page::{Framing, Line, Point, Quality, Rect};
+use crate::rectify::contains;
 
 /// Pixels to a page width in the view for light and colour.
 const VIEW_WIDTH: f32 = 400.0;
@@ -48,16 +50,13 @@ fn surround(canvas: &Canvas, view: &RgbImage) -> Option<f32> {
         return None;
     }
     let (base, to_card) = (canvas.photo.base(), canvas.to_base.inverse()?);
-    let gap = GAP * canvas.frame.width;
-    let near = Rect { x0: -gap, y0: -gap, x1: canvas.frame.width + gap, y1: canvas.frame.height + gap };
+    let near = whole_frame(canvas, GAP * canvas.frame.width);
     let points = (0..STEPS * STEPS).map(|i| {
         let at = |k: u32, size: u32| (k * size + size / 2) / STEPS;
         (at(i % STEPS, base.width()), at(i / STEPS, base.height()))
     });
-    let outside = points.filter(|&(x, y)| {
-        let on_card = to_card.apply(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 });
-        !(near.x0..near.x1).contains(&on_card.x) || !(near.y0..near.y1).contains(&on_card.y)
-    });
+    let outside = points
+        .filter(|&(x, y)| !contains(&near, to_card.apply(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 })));
     let mut outside: Vec<f32> = outside.map(|(x, y)| brightness(base.get_pixel(x, y).0)).collect();
     let mut inside: Vec<f32> = view.pixels().step_by(7).map(|pixel| brightness(pixel.0)).collect();
     if outside.len() < ENOUGH {

@@ -160,9 +160,8 @@ impl Recognizer {
         }
         let mut doubts = doubts(&glyphs, &passed_over);
         for (doubt, (first, last, values)) in doubts.iter_mut().zip(&glyphs) {
-            let class = (0..classes).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
-            let thin = class > 0 && matches!(self.charset[class - 1], 'I' | 'l' | '1');
-            if thin && last - first + 1 >= MERGED_STEPS {
+            let thin = || matches!(self.charset[likeliest(values) - 1], 'I' | 'l' | '1');
+            if last - first + 1 >= MERGED_STEPS && thin() {
                 *doubt = doubt.max(MERGED);
             }
         }
@@ -203,13 +202,17 @@ impl Recognizer {
     }
 }
 
+/// The class of a glyph. The first class, "no character", is none of any glyph.
+fn likeliest(values: &[f32]) -> usize {
+    (1..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(1)
+}
+
 /// For each glyph the probability that a letter beside it was passed over.
 fn doubts(glyphs: &[(usize, usize, Vec<f32>)], passed_over: &[(usize, usize, usize, f32)]) -> Vec<f32> {
     let mut doubts = vec![0.0f32; glyphs.len()];
     for &(place, step, class, probability) in passed_over {
         let is_blur = |(from, to, values): &(usize, usize, Vec<f32>)| {
-            let best = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
-            best == Some(class) && step <= to + BLUR_STEPS && step + BLUR_STEPS >= *from
+            likeliest(values) == class && step <= to + BLUR_STEPS && step + BLUR_STEPS >= *from
         };
         let before = place.checked_sub(1).and_then(|i| glyphs.get(i));
         let neighbours = [before, glyphs.get(place)];

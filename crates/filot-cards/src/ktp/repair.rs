@@ -60,7 +60,7 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
                 .or_else(|| region_name(span, own, &Near { bare: true, ..Near::LOCAL }))
                 .or_else(|| open(Text::Words))
         }
-        FieldKey::BirthDate => date(span).or_else(|| impossible_date(span)),
+        FieldKey::BirthDate => date_as_read(span),
         FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
         FieldKey::BloodType => blood_type(span),
         FieldKey::Address => open(Text::Mixed).map(address),
@@ -140,6 +140,11 @@ fn nik_of(span: &Span, places: Vec<digits::Digit>) -> Reading {
 
 /// A date, in ISO 8601. One that does not exist is corrected if exactly one alternative digit makes it exist.
 pub(crate) fn date(span: &Span) -> Option<Reading> {
+    date_as_read(span).filter(|reading| reading.standing == Standing::Valid)
+}
+
+/// The same, or DDMMYYYY of one that does not exist, in case the number says which it is; see [`settle_birth_date`].
+fn date_as_read(span: &Span) -> Option<Reading> {
     let found = dates::find(&span.glyphs)?;
     let part = span.slice(found.range.start, found.range.end);
     if let Some(date) = found.date() {
@@ -153,13 +158,6 @@ pub(crate) fn date(span: &Span) -> Option<Reading> {
             Reading::number(date.to_string(), &part, places, Standing::Valid).repaired(Repair::Date),
         );
     }
-    None
-}
-
-/// A date that does not exist, in case the number says which one it is; see [`settle_birth_date`].
-fn impossible_date(span: &Span) -> Option<Reading> {
-    let found = dates::find(&span.glyphs)?;
-    let part = span.slice(found.range.start, found.range.end);
     Some(Reading::number(digits::text(&found.digits), &part, found.digits, Standing::Broken))
 }
 
