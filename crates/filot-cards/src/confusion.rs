@@ -1,5 +1,6 @@
 //! How likely a reader takes one character for another, and distances built on that.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use filot_ocr::page::Glyph;
@@ -158,26 +159,84 @@ pub(crate) fn prefix(glyphs: &[Glyph], target: &str) -> Prefix {
 
 /// Distance of `target` to each prefix of the glyphs; entry `n` is for the first `n`.
 fn last_row(glyphs: &[Glyph], target: &str) -> Vec<f32> {
-    let read = |glyph: &Glyph| glyph.candidates.first().map_or(' ', |c| c.0);
-    let mut row = Vec::with_capacity(glyphs.len() + 1);
+    let mut row = Vec::new();
+    fill_row(&mut row, glyphs, target, |place, wanted| replacement(&glyphs[place], wanted), f32::INFINITY);
+    row
+}
+
+/// [`last_row`] into `row`, given what it costs to say that a glyph shows a character. Gives up, with `false`, once all of
+/// `row` is beyond `limit`: from there on distances only grow.
+fn fill_row(
+    row: &mut Vec<f32>,
+    glyphs: &[Glyph],
+    target: &str,
+    replacement: impl Fn(usize, char) -> f32,
+    limit: f32,
+) -> bool {
+    row.clear();
     row.push(0.0);
     for glyph in glyphs {
         row.push(row.last().copied().unwrap_or(0.0) + skip(read(glyph)));
     }
     for wanted in target.chars() {
+        let unread = unread(wanted);
         let mut diagonal = row[0];
-        row[0] += unread(wanted);
+        row[0] += unread;
+        let mut least = row[0];
         for (place, glyph) in glyphs.iter().enumerate() {
             let above = row[place + 1];
-            let both_marks = is_mark(wanted) && is_mark(read(glyph));
-            let replaced =
-                if both_marks { MARK.min(substitution(glyph, wanted)) } else { substitution(glyph, wanted) };
-            row[place + 1] =
-                (diagonal + replaced).min(above + unread(wanted)).min(row[place] + skip(read(glyph)));
+            let cost = (diagonal + replacement(place, wanted))
+                .min(above + unread)
+                .min(row[place] + skip(read(glyph)));
+            row[place + 1] = cost;
+            least = least.min(cost);
             diagonal = above;
         }
+        if least > limit {
+            return false;
+        }
     }
-    row
+    true
+}
+
+/// [`substitution`], but for marks, which hardly count.
+fn replacement(glyph: &Glyph, wanted: char) -> f32 {
+    let cost = substitution(glyph, wanted);
+    if is_mark(wanted) && is_mark(read(glyph)) { cost.min(MARK) } else { cost }
+}
+
+fn read(glyph: &Glyph) -> char {
+    glyph.candidates.first().map_or(' ', |candidate| candidate.0)
+}
+
+/// Glyphs that are compared with many targets.
+pub(crate) struct Compared<'a> {
+    glyphs: &'a [Glyph],
+    /// [`replacement`] of each glyph by each ASCII character, worked out when first asked for; NaN before.
+    replacements: Vec<[Cell<f32>; 128]>,
+    row: Vec<f32>,
+}
+
+impl<'a> Compared<'a> {
+    pub(crate) fn new(glyphs: &'a [Glyph]) -> Self {
+        let unknown = || std::array::from_fn(|_| Cell::new(f32::NAN));
+        Self { glyphs, replacements: glyphs.iter().map(|_| unknown()).collect(), row: Vec::new() }
+    }
+
+    /// [`distance`], or nothing where it is beyond `limit`.
+    pub(crate) fn distance(&mut self, target: &str, limit: f32) -> Option<f32> {
+        let cost = |place: usize, wanted: char| {
+            let Some(known) = self.replacements[place].get(wanted as usize) else {
+                return replacement(&self.glyphs[place], wanted);
+            };
+            if known.get().is_nan() {
+                known.set(replacement(&self.glyphs[place], wanted));
+            }
+            known.get()
+        };
+        let within = fill_row(&mut self.row, self.glyphs, target, cost, limit);
+        self.row.last().copied().filter(|distance| within && *distance <= limit)
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +287,18 @@ mod tests {
         assert_eq!(found.end, 15);
         assert!(found.similarity > 0.75, "{found:?}");
         assert!(prefix(&glyphs("KARYAWAN SWASTA"), "Nama").similarity < 0.5);
+    }
+
+    #[test]
+    fn many_targets_give_the_same_distances_as_each_alone() {
+        let read = glyphs("BURUH HARIAN LEP4S");
+        let mut compared = Compared::new(&read);
+        for target in ["BURUH HARIAN LEPAS", "BURUH TANI/PERKEBUNAN", "GURU", "", "CAFÉ"] {
+            let alone = distance(&read, target);
+            assert_eq!(compared.distance(target, f32::INFINITY), Some(alone), "{target}");
+            assert_eq!(compared.distance(target, alone), Some(alone), "{target}");
+            assert_eq!(compared.distance(target, alone - 0.01), None, "{target}");
+        }
     }
 
     #[test]

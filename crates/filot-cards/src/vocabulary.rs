@@ -5,7 +5,7 @@
 
 use filot_ocr::page::Glyph;
 
-use crate::confusion;
+use crate::confusion::{self, Compared};
 use crate::field::FieldKey;
 use crate::nik::Gender;
 use crate::span::first;
@@ -35,13 +35,16 @@ pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> 
     let mut second = f32::INFINITY;
     let least = if list.len() <= FEW { MIN_SIMILARITY_OF_FEW } else { MIN_SIMILARITY };
     let letters = glyphs.iter().filter(|glyph| first(glyph).is_ascii_alphanumeric()).count() as f32;
+    let mut compared = Compared::new(glyphs);
     for &entry in list {
         // Letters too many or too few alone put it out of reach.
         let weight = confusion::weight(entry);
         if confusion::MISSING * (letters - weight).abs() > (1.0 - least) * weight + MARGIN {
             continue;
         }
-        let distance = confusion::distance(glyphs, entry);
+        // Farther away than this it is neither the best nor so near to it that the choice is a guess.
+        let limit = best.map_or(f32::INFINITY, |found| found.distance + MARGIN);
+        let Some(distance) = compared.distance(entry, limit) else { continue };
         match best {
             Some(found) if distance >= found.distance => second = second.min(distance),
             _ => {

@@ -55,19 +55,18 @@ impl Pyramid {
         let (max_x, max_y) = ((source.width() - 1) as f32, (source.height() - 1) as f32);
         let stride = source.width() as usize * 3;
         let data = source.as_raw();
-        let mut places = [(0, 0); RUN];
+        let (mut xs, mut ys) = ([0; RUN], [0; RUN]);
         for (y, row) in out.as_mut().chunks_exact_mut(width as usize * 3).enumerate() {
             let y = y as f32 + 0.5;
             let (row_x, row_y, row_w) = (m[1] * y + m[2], m[4] * y + m[5], m[7] * y + m[8]);
             for (run, pixels) in row.chunks_mut(3 * RUN).enumerate() {
-                for (i, place) in places.iter_mut().enumerate() {
+                for (i, (place_x, place_y)) in xs.iter_mut().zip(&mut ys).enumerate() {
                     let x = (run * RUN + i) as f32 + 0.5;
                     let inverse = 1.0 / (m[6] * x + row_w);
-                    let sx = ((m[0] * x + row_x) * inverse - 0.5).max(0.0).min(max_x);
-                    let sy = ((m[3] * x + row_y) * inverse - 0.5).max(0.0).min(max_y);
-                    *place = (fixed(sx), fixed(sy));
+                    *place_x = fixed((m[0] * x + row_x) * inverse - 0.5, max_x);
+                    *place_y = fixed((m[3] * x + row_y) * inverse - 0.5, max_y);
                 }
-                for (pixel, &(x, y)) in pixels.chunks_exact_mut(3).zip(&places) {
+                for ((pixel, &x), &y) in pixels.chunks_exact_mut(3).zip(&xs).zip(&ys) {
                     let at = (y >> 8) as usize * stride + (x >> 8) as usize * 3;
                     // Right of the last column and below the last row anything will do: it never counts.
                     let (upper, lower) = (word(data, at), word(data, at + stride));
@@ -79,10 +78,13 @@ impl Pyramid {
     }
 }
 
-/// A place of 0 to 32,767 pixels in 256ths of a pixel, rounded. The sum's last bit is worth one, so its lower bits are the
-/// number; unlike a conversion this costs nothing.
+/// A place between 0 and `most`, which is 32,767 pixels at the utmost, in 256ths of a pixel, rounded. The sum's last bit is
+/// worth one, so its lower bits are the number; unlike a conversion this costs nothing, and neither do comparisons written
+/// so that what is no number becomes 0.
 #[inline(always)]
-fn fixed(place: f32) -> u32 {
+fn fixed(place: f32, most: f32) -> u32 {
+    let place = if place > 0.0 { place } else { 0.0 };
+    let place = if place < most { place } else { most };
     (place * 256.0 + 8_388_608.0).to_bits() & 0x7F_FFFF
 }
 
@@ -102,19 +104,23 @@ fn last_word(data: &[u8], at: usize) -> u64 {
 
 /// The colour between four pixels, `x` 256ths to the right and `y` 256ths down; each word begins with two pixels.
 ///
-/// Three channels at a time in the 16-bit lanes of a word: this is the innermost loop of everything that looks at pixels.
+/// Three or four channels at a time in the 16-bit lanes of a word: this is the innermost loop of everything that looks at
+/// pixels. A difference may borrow from the next lane, but the sum it goes into is a channel's value in 256ths again.
 #[inline(always)]
 fn between(upper: u64, lower: u64, x: u32, y: u32) -> [u8; 3] {
     const LANES: u64 = 0x00FF_00FF_00FF_00FF;
     const HALF: u64 = 0x0080_0080_0080_0080;
-    let (x, y) = (u64::from(x), u64::from(y));
-    let mix = |a: u64, b: u64, share: u64| ((a * (256 - share) + b * share + HALF) >> 8) & LANES;
+    let mix = |a: u64, b: u64, share: u32| {
+        (a << 8).wrapping_add(b.wrapping_sub(a).wrapping_mul(u64::from(share))).wrapping_add(HALF) >> 8
+    };
     // Red and blue of the left pixel and green of the right one; then the other three.
-    let even = mix(upper & LANES, lower & LANES, y);
-    let odd = mix((upper >> 8) & LANES, (lower >> 8) & LANES, y);
-    let red_blue = mix(even & 0xFFFF_FFFF, (odd >> 16) & 0xFFFF_FFFF, x);
-    let green = mix(odd & 0xFFFF, (even >> 32) & 0xFFFF, x);
-    [red_blue as u8, green as u8, (red_blue >> 16) as u8]
+    let even = mix(upper & LANES, lower & LANES, y) & LANES;
+    let odd = mix((upper >> 8) & LANES, (lower >> 8) & LANES, y) & LANES;
+    // Red, blue and green of either pixel.
+    let left = even & 0xFFFF_FFFF | (odd & 0xFFFF) << 32;
+    let right = odd >> 16 & 0xFFFF_FFFF | even & 0xFFFF_0000_0000;
+    let colour = mix(left, right, x);
+    [colour as u8, (colour >> 32) as u8, (colour >> 16) as u8]
 }
 
 /// Half the size by averaging blocks of 2 × 2 pixels.

@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use crate::morphology::grey_level;
+use crate::select::nth;
 
 /// A picture that spans less of the brightness scale than this is stretched.
 const FULL_RANGE: f32 = 150.0;
@@ -46,11 +47,8 @@ const NOISY: f32 = 0.045;
 pub(crate) fn is_noisy(picture: &RgbImage) -> bool {
     let grey = luma(picture);
     // A sample of the pixels will do for two percentiles.
-    let mut sample: Vec<f32> = grey.iter().step_by(7).copied().collect();
-    let mut percentile = |share: usize| {
-        let at = sample.len() * share / 100;
-        *sample.select_nth_unstable_by(at, f32::total_cmp).1
-    };
+    let sample: Vec<f32> = grey.iter().step_by(7).copied().collect();
+    let percentile = |share: usize| nth(&sample, sample.len() * share / 100);
     let contrast = percentile(97) - percentile(3);
     noise(&grey, picture.width() as usize) > NOISY * contrast.max(1.0)
 }
@@ -73,8 +71,7 @@ fn noise(grey: &[f32], width: usize) -> f32 {
     }
     // The median instead of the mean, so that the corners of letters do not count as noise; both agree for Gaussian
     // noise, whose median absolute value is 0.6745 deviations.
-    let middle = responses.len() / 2;
-    *responses.select_nth_unstable_by(middle, f32::total_cmp).1 / 0.6745 / 6.0
+    nth(&responses, responses.len() / 2) / 0.6745 / 6.0
 }
 
 /// A grey picture with the noise smoothed away (by a Gaussian of deviation `smoothing` pixels, at least 1) and the contrast evened out over windows of `window` pixels, so that a

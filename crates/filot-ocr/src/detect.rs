@@ -40,7 +40,7 @@ pub(crate) fn network_size(width: f32, height: f32) -> (u32, u32) {
 /// Finds text lines. The picture's sides must be multiples of 32.
 pub(crate) fn detect(network: &Pool, picture: &RgbImage) -> Result<Vec<TextBox>, Error> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let output = network.run(&normalise(picture))?;
+    let output = network.run(normalise(picture))?;
     if output.data.len() != width * height {
         return Err(Error::Failed("the detector's output does not have the size of its input".into()));
     }

@@ -21,6 +21,7 @@ mod recognize;
 mod rectify;
 mod rows;
 mod runtime;
+mod select;
 pub mod straightened;
 mod strips;
 pub mod tesseract;

@@ -10,6 +10,7 @@ use rustfft::num_complex::Complex;
 
 use crate::canvas::Canvas;
 use crate::page::{Framing, Rect};
+use crate::select::nth;
 
 /// At most so many pixels of the card's middle are looked at: more adds little, and the straightening is not exact
 /// enough to keep a grid of two pixels in step much farther.
@@ -72,9 +73,8 @@ fn fine(grey: &[f32], columns: usize) -> Vec<f32> {
     let broad = mean_of_rows(&mean_of_columns(grey, columns), columns);
     let mut fine: Vec<f32> = grey.iter().zip(&broad).map(|(value, broad)| value - broad).collect();
     // Every eleventh value will do for a median.
-    let mut sizes: Vec<f32> = fine.iter().step_by(11).map(|value| value.abs()).collect();
-    let middle = sizes.len() / 2;
-    let limit = CUT * *sizes.select_nth_unstable_by(middle, f32::total_cmp).1 / 0.6745;
+    let sizes: Vec<f32> = fine.iter().step_by(11).map(|value| value.abs()).collect();
+    let limit = CUT * nth(&sizes, sizes.len() / 2) / 0.6745;
     for value in &mut fine {
         *value = value.clamp(-limit, limit);
     }
@@ -274,14 +274,13 @@ impl Spectrum {
     /// Nearly the largest power along a line through a bin.
     fn ridge(&self, place: impl Fn(i32) -> (i32, i32)) -> f32 {
         let steps = RIDGE.iter().flat_map(|step| [*step, -*step]);
-        let mut values: Vec<f32> = steps
+        let values: Vec<f32> = steps
             .map(|step| {
                 let (x, y) = place(step);
                 self.around(x, y)
             })
             .collect();
-        let place = values.len() - NEARLY_LARGEST;
-        *values.select_nth_unstable_by(place, f32::total_cmp).1
+        nth(&values, values.len() - NEARLY_LARGEST)
     }
 }
 

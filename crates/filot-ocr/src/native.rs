@@ -78,12 +78,17 @@ impl NativeEngine {
     }
 
     /// Loads the networks on the GPU with the ONNX Runtime `library` that has the CUDA provider beside it. All `readers`
-    /// threads share one copy of each network there, and what they ask at the same time is computed together.
+    /// threads share `streams` copies of each network there, and what they ask at the same time is computed together.
     ///
     /// # Errors
     /// When there is no provider, no CUDA, or no GPU that answers; the text says which.
-    pub fn load_on_gpu(models: &Models, library: &Path, readers: usize) -> Result<Self, Error> {
-        Self::on(&Runtime::cuda(library)?, models, readers)
+    pub fn load_on_gpu(
+        models: &Models,
+        library: &Path,
+        readers: usize,
+        streams: usize,
+    ) -> Result<Self, Error> {
+        Self::on(&Runtime::cuda(library, streams)?, models, readers)
     }
 
     fn on(runtime: &Runtime, models: &Models, readers: usize) -> Result<Self, Error> {

@@ -8,6 +8,7 @@ use crate::image::Photo;
 use crate::outline::whole_frame;
 use crate::page::{Framing, Line, Point, Quality, Rect};
 use crate::rectify::contains;
+use crate::select::nth;
 
 /// Pixels to a page width in the view for light and colour.
 const VIEW_WIDTH: f32 = 400.0;
@@ -57,17 +58,16 @@ fn surround(canvas: &Canvas, view: &RgbImage) -> Option<f32> {
     });
     let outside = points
         .filter(|&(x, y)| !contains(&near, to_card.apply(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 })));
-    let mut outside: Vec<f32> = outside.map(|(x, y)| brightness(base.get_pixel(x, y).0)).collect();
-    let mut inside: Vec<f32> = view.pixels().step_by(7).map(|pixel| brightness(pixel.0)).collect();
+    let outside: Vec<f32> = outside.map(|(x, y)| brightness(base.get_pixel(x, y).0)).collect();
+    let inside: Vec<f32> = view.pixels().step_by(7).map(|pixel| brightness(pixel.0)).collect();
     if outside.len() < ENOUGH {
         return None;
     }
-    Some(percentile(&mut outside, 0.9) / percentile(&mut inside, 0.85).max(0.01))
+    Some(percentile(&outside, 0.9) / percentile(&inside, 0.85).max(0.01))
 }
 
-fn percentile(values: &mut [f32], share: f32) -> f32 {
-    let at = ((values.len() - 1) as f32 * share) as usize;
-    *values.select_nth_unstable_by(at, f32::total_cmp).1
+fn percentile(values: &[f32], share: f32) -> f32 {
+    nth(values, ((values.len() - 1) as f32 * share) as usize)
 }
 
 fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
@@ -77,7 +77,7 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
     let rows = view.as_raw().chunks_exact(stride).step_by(STEP);
     let pixels: Vec<[u8; 3]> =
         rows.flat_map(|row| row.chunks_exact(3).step_by(STEP)).map(|p| [p[0], p[1], p[2]]).collect();
-    let mut grey: Vec<f32> = pixels.iter().map(|pixel| brightness(*pixel)).collect();
+    let grey: Vec<f32> = pixels.iter().map(|pixel| brightness(*pixel)).collect();
     let count = grey.len().max(1) as f32;
     let (mut saturation, mut hue_x, mut hue_y) = (0.0, 0.0, 0.0);
     for pixel in &pixels {
@@ -91,8 +91,8 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
     }
     quality.saturation = saturation / count;
     quality.hue = hue_y.atan2(hue_x).to_degrees().rem_euclid(360.0);
-    quality.brightness = percentile(&mut grey, 0.5);
-    quality.contrast = percentile(&mut grey, 0.95) - percentile(&mut grey, 0.05);
+    quality.brightness = percentile(&grey, 0.5);
+    quality.contrast = percentile(&grey, 0.95) - percentile(&grey, 0.05);
     let burnt = BURNT.max(quality.brightness + BURNT_MARGIN);
     let burns = |[r, g, b]: &&[u8; 3]| f32::from(*r.min(g).min(b)) / 255.0 > burnt;
     quality.glare = pixels.iter().filter(burns).count() as f32 / count;
@@ -152,23 +152,16 @@ fn edge_width(canvas: &Canvas, lines: &[Line]) -> f32 {
         .filter_map(|line| {
             let view = canvas.view(&line.rect, scale)?;
             let columns = view.width() as usize;
-            let mut grey: Vec<f32> = view.pixels().map(|pixel| brightness(pixel.0)).collect();
-            let mut gradients: Vec<f32> = grey
+            let grey: Vec<f32> = view.pixels().map(|pixel| brightness(pixel.0)).collect();
+            let gradients: Vec<f32> = grey
                 .chunks_exact(columns)
                 .flat_map(|row| row.windows(2).map(|pair| (pair[1] - pair[0]).abs()))
                 .collect();
             if gradients.len() < 50 {
                 return None;
             }
-            let steep = {
-                let at = gradients.len() * 98 / 100;
-                *gradients.select_nth_unstable_by(at, f32::total_cmp).1
-            };
-            let mut percentile = |share: usize| {
-                let at = grey.len() * share / 100;
-                *grey.select_nth_unstable_by(at, f32::total_cmp).1
-            };
-            let contrast = percentile(95) - percentile(3);
+            let share = |values: &[f32], percent: usize| nth(values, values.len() * percent / 100);
+            let (steep, contrast) = (share(&gradients, 98), share(&grey, 95) - share(&grey, 3));
             (steep > 1e-3).then_some(contrast / steep)
         })
         .collect();

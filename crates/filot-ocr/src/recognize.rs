@@ -57,7 +57,7 @@ impl Recognizer {
     pub(crate) fn read(&self, strips: &[(RgbImage, Alphabet)]) -> Result<Vec<Vec<ReadGlyph>>, Error> {
         let mut order: Vec<usize> = (0..strips.len()).collect();
         order.sort_by_key(|&i| strips[i].0.width());
-        let mut read = vec![Vec::new(); strips.len()];
+        let mut batches = Vec::new();
         let mut rest = &order[..];
         while let Some(&first) = rest.first() {
             // Only strips of one width share a batch: a run takes as long as it has pixels, so padding gains nothing.
@@ -65,43 +65,25 @@ impl Recognizer {
             let most = (BATCH_PIXELS / width).max(1) as usize;
             let count = rest.iter().take(most).take_while(|&&i| padded(strips[i].0.width()) == width).count();
             let (batch, others) = rest.split_at(count);
-            self.read_batch(strips, batch, &mut read)?;
+            batches.push(batch);
             rest = others;
+        }
+        let inputs = batches.iter().map(|batch| input(strips, batch)).collect();
+        let outputs = self.network.run_all(inputs)?;
+        let mut read = vec![Vec::new(); strips.len()];
+        for (batch, output) in batches.into_iter().zip(outputs) {
+            self.decode_batch(strips, batch, &output, &mut read)?;
         }
         Ok(read)
     }
 
-    fn read_batch(
+    fn decode_batch(
         &self,
         strips: &[(RgbImage, Alphabet)],
         batch: &[usize],
+        output: &Tensor,
         read: &mut [Vec<ReadGlyph>],
     ) -> Result<(), Error> {
-        let width = batch.iter().map(|&i| padded(strips[i].0.width())).max().unwrap_or(MIN_WIDTH) as usize;
-        let height = STRIP_HEIGHT as usize;
-        let plane = width * height;
-        // Zero is the middle grey the network was padded with in training.
-        let mut data = vec![0.0; batch.len() * 3 * plane];
-        let scaled: [f32; 256] = std::array::from_fn(|value| value as f32 / 127.5 - 1.0);
-        for (slot, &i) in batch.iter().enumerate() {
-            let strip = &strips[i].0;
-            let stride = strip.width() as usize * 3;
-            let (blue, rest) = data[slot * 3 * plane..][..3 * plane].split_at_mut(plane);
-            let (green, red) = rest.split_at_mut(plane);
-            let planes = blue
-                .chunks_exact_mut(width)
-                .zip(green.chunks_exact_mut(width))
-                .zip(red.chunks_exact_mut(width));
-            for (((blue, green), red), pixels) in planes.zip(strip.as_raw().chunks_exact(stride)) {
-                let values = blue.iter_mut().zip(green).zip(red);
-                for (((blue, green), red), pixel) in values.zip(pixels.chunks_exact(3)) {
-                    *blue = scaled[usize::from(pixel[2])];
-                    *green = scaled[usize::from(pixel[1])];
-                    *red = scaled[usize::from(pixel[0])];
-                }
-            }
-        }
-        let output = self.network.run(&Tensor { shape: vec![batch.len(), 3, height, width], data })?;
         let &[_, steps, classes] = &output.shape[..] else {
             return Err(Error::Failed("the recogniser's output is not batch × steps × classes".into()));
         };
@@ -111,6 +93,7 @@ impl Recognizer {
                 self.charset.len() + 1
             )));
         }
+        let width = padded_width(strips, batch);
         for (slot, &i) in batch.iter().enumerate() {
             let (strip, alphabet) = &strips[i];
             let rows = &output.data[slot * steps * classes..][..steps * classes];
@@ -200,6 +183,36 @@ impl Recognizer {
             })
             .collect()
     }
+}
+
+fn padded_width(strips: &[(RgbImage, Alphabet)], batch: &[usize]) -> u32 {
+    batch.iter().map(|&i| padded(strips[i].0.width())).max().unwrap_or(MIN_WIDTH)
+}
+
+/// The strips of a batch as the network takes them: batch × blue, green, red × height × width, -1..=1.
+fn input(strips: &[(RgbImage, Alphabet)], batch: &[usize]) -> Tensor {
+    let (width, height) = (padded_width(strips, batch) as usize, STRIP_HEIGHT as usize);
+    let plane = width * height;
+    // Zero is the middle grey the network was padded with in training.
+    let mut data = vec![0.0; batch.len() * 3 * plane];
+    let scaled: [f32; 256] = std::array::from_fn(|value| value as f32 / 127.5 - 1.0);
+    for (slot, &i) in batch.iter().enumerate() {
+        let strip = &strips[i].0;
+        let stride = strip.width() as usize * 3;
+        let (blue, rest) = data[slot * 3 * plane..][..3 * plane].split_at_mut(plane);
+        let (green, red) = rest.split_at_mut(plane);
+        let planes =
+            blue.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(red.chunks_exact_mut(width));
+        for (((blue, green), red), pixels) in planes.zip(strip.as_raw().chunks_exact(stride)) {
+            let values = blue.iter_mut().zip(green).zip(red);
+            for (((blue, green), red), pixel) in values.zip(pixels.chunks_exact(3)) {
+                *blue = scaled[usize::from(pixel[2])];
+                *green = scaled[usize::from(pixel[1])];
+                *red = scaled[usize::from(pixel[0])];
+            }
+        }
+    }
+    Tensor { shape: vec![batch.len(), 3, height, width], data }
 }
 
 /// The class of a glyph. The first class, "no character", is none of any glyph.

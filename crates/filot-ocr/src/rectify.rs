@@ -72,12 +72,12 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
     let near = Surroundings::of(if nearby { text } else { &[] }, degrees);
     let along = edges.lines(degrees, CANDIDATES, &near);
     let across = edges.lines(degrees + 90.0, CANDIDATES, &near);
-    let centres: Vec<Point> = text.iter().map(middle).collect();
     let crossings: Vec<Vec<Option<Point>>> = along
         .iter()
         .map(|level| across.iter().map(|upright| level.side.crossing(&upright.side)).collect())
         .collect();
     let axes = degrees.to_radians().sin_cos();
+    let text: Vec<TextLine> = text.iter().map(|quad| TextLine::of(quad, axes)).collect();
     let mut outlines: Vec<(Outline, f32)> = Vec::new();
     for (i, top) in along.iter().enumerate() {
         for (k, bottom) in along.iter().enumerate().skip(i + 1) {
@@ -89,10 +89,10 @@ fn find(edges: &Edges, area: f32, text: &[Quad], degrees: f32, nearby: bool) -> 
                     let Some(shape) = likeness(&quad, area) else { continue };
                     let sides = [(top, a, b), (bottom, d, c), (left, a, d), (right, b, c)];
                     let Some(support) = support(sides) else { continue };
-                    let inside = centres.iter().filter(|c| contains(&quad, **c)).count() as f32;
-                    let share = if centres.is_empty() { 1.0 } else { inside / centres.len() as f32 };
-                    let cut = text.iter().filter(|t| crosses(&quad, t)).count() as f32;
-                    let filled = EXTENT_WEIGHT * extent(&quad, text, axes);
+                    let inside = text.iter().filter(|line| contains(&quad, line.middle)).count() as f32;
+                    let share = if text.is_empty() { 1.0 } else { inside / text.len() as f32 };
+                    let cut = text.iter().filter(|line| line.crosses(&quad)).count() as f32;
+                    let filled = EXTENT_WEIGHT * extent(&quad, &text);
                     let score = support + shape + TEXT_WEIGHT * share + filled - CUT_PENALTY * cut;
                     outlines.push((Outline { quad, score, clear: false }, share));
                 }
@@ -213,15 +213,13 @@ fn stands_out(edges: &Edges, quad: &Quad, sides: usize, quantile: f32) -> bool {
 
 /// How far the text inside spans the outline in both directions, 0..=1, where a card's usual text gives 1. Without text
 /// there is nothing against the outline.
-fn extent(quad: &Quad, text: &[Quad], (sin, cos): (f32, f32)) -> f32 {
+fn extent(quad: &Quad, text: &[TextLine]) -> f32 {
     /// The least that a card's text spans of its width and height.
     const USUAL: f32 = 0.6;
-    let inside: Vec<Point> = text.iter().filter(|t| contains(quad, middle(t))).flat_map(|t| t.0).collect();
-    if inside.is_empty() {
+    let inside = text.iter().filter(|line| contains(quad, line.middle)).map(|line| line.bounds);
+    let Some(bounds) = inside.reduce(|all, line| all.union(&line)) else {
         return if text.is_empty() { 1.0 } else { 0.0 };
-    }
-    let turned: Vec<Point> = inside.into_iter().map(|p| turn(p, sin, cos)).collect();
-    let bounds = crate::layout::bounds(&turned);
+    };
     let part = |extent: f32, whole: f32| (extent / whole.max(1.0) / USUAL).min(1.0);
     (part(bounds.width(), quad.width()) + part(bounds.height(), quad.height())) / 2.0
 }
@@ -238,15 +236,32 @@ pub(crate) fn contains(quad: &Quad, p: Point) -> bool {
     })
 }
 
-/// Whether a text line lies partly inside and partly outside.
-fn crosses(quad: &Quad, text: &Quad) -> bool {
-    let ends = [0, 1, 2, 3].map(|i| {
-        let (corner, centre) = (text.0[i], middle(text));
-        // A little inwards: detected boxes are drawn generously.
-        Point { x: corner.x + (centre.x - corner.x) * 0.15, y: corner.y + (centre.y - corner.y) * 0.15 }
-    });
-    let inside = ends.iter().filter(|p| contains(quad, **p)).count();
-    inside > 0 && inside < 4
+/// What thousands of outlines are held against a line of text for.
+struct TextLine {
+    middle: Point,
+    /// A little inside its corners: detected boxes are drawn generously.
+    ends: [Point; 4],
+    /// Along and across the text's direction.
+    bounds: Rect,
+}
+
+impl TextLine {
+    /// `axes` are sine and cosine of the text's direction.
+    fn of(quad: &Quad, (sin, cos): (f32, f32)) -> Self {
+        let middle = middle(quad);
+        let ends = quad.0.map(|corner| Point {
+            x: corner.x + (middle.x - corner.x) * 0.15,
+            y: corner.y + (middle.y - corner.y) * 0.15,
+        });
+        let bounds = crate::layout::bounds(&quad.0.map(|corner| turn(corner, sin, cos)));
+        Self { middle, ends, bounds }
+    }
+
+    /// Whether it lies partly inside and partly outside.
+    fn crosses(&self, quad: &Quad) -> bool {
+        let inside = self.ends.iter().filter(|end| contains(quad, **end)).count();
+        inside > 0 && inside < 4
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,13 @@ pub(crate) struct Tensor {
 
 /// A network with one input and one output, run on the calling thread's core or on a device.
 pub(crate) trait Network: Send {
-    fn run(&mut self, input: &Tensor) -> Result<Tensor, Error>;
+    fn run(&mut self, input: Tensor) -> Result<Tensor, Error>;
+
+    /// Runs for several inputs that need not be of one shape. A network that others compute on too asks for all of them at
+    /// once.
+    fn run_all(&mut self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        inputs.into_iter().map(|input| self.run(input)).collect()
+    }
 }
 
 /// What executes the networks.
@@ -44,7 +50,11 @@ impl RuntimeKind {
 /// Loads networks; made once per engine.
 pub(crate) enum Runtime {
     Cpu(onnxruntime::Library),
-    Cuda(onnxruntime::Library),
+    /// With so many copies of each network.
+    Cuda {
+        library: onnxruntime::Library,
+        streams: usize,
+    },
     /// The one that is compiled in.
     Rten,
 }
@@ -56,35 +66,39 @@ impl Runtime {
         onnxruntime::Library::open(library).map(Runtime::Cpu)
     }
 
-    /// ONNX Runtime with the CUDA provider that lies beside the given library file.
+    /// ONNX Runtime with the CUDA provider that lies beside the given library file, and `streams` copies of each network:
+    /// while one waits for its data, another computes.
     ///
     /// # Errors
     /// When the provider or the CUDA libraries are not there. Whether a GPU answers shows when a network is loaded.
-    pub(crate) fn cuda(library: &Path) -> Result<Self, Error> {
+    pub(crate) fn cuda(library: &Path, streams: usize) -> Result<Self, Error> {
         cuda::find(library)?;
-        onnxruntime::Library::open(library).map(Runtime::Cuda)
+        Ok(Runtime::Cuda { library: onnxruntime::Library::open(library)?, streams })
     }
 
     pub(crate) fn kind(&self) -> RuntimeKind {
         match self {
             Runtime::Cpu(_) => RuntimeKind::OnnxRuntime,
-            Runtime::Cuda(_) => RuntimeKind::Cuda,
+            Runtime::Cuda { .. } => RuntimeKind::Cuda,
             Runtime::Rten => RuntimeKind::Rten,
         }
     }
 
-    /// One model for `copies` threads at a time: an instance for each, or one on the GPU that all of them share.
-    /// `shape` is a usual input; on the GPU, where the first run of a network takes seconds, it is run once.
-    pub(crate) fn load(&self, model: &[u8], copies: usize, shape: [usize; 4]) -> Result<Pool, Error> {
+    /// One model for `readers` threads at a time: an instance for each, or as many on the GPU as it has streams, which all
+    /// of them share. `shape` is a usual input; on the GPU, where the first run of a network takes seconds, it is run once.
+    pub(crate) fn load(&self, model: &[u8], readers: usize, shape: [usize; 4]) -> Result<Pool, Error> {
         let networks = match self {
-            Runtime::Cpu(library) => library.load(model, copies)?,
-            Runtime::Cuda(library) => {
-                let mut network = library.load_on_gpu(model)?;
-                let blank = Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] };
-                network.run(&blank)?;
-                shared::seats(network, copies)?
+            Runtime::Cpu(library) => library.load(model, readers)?,
+            Runtime::Cuda { library, streams } => {
+                let mut networks = Vec::with_capacity(*streams);
+                for _ in 0..(*streams).max(1) {
+                    let mut network = library.load_on_gpu(model)?;
+                    network.run(Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] })?;
+                    networks.push(network);
+                }
+                shared::seats(networks, readers)?
             }
-            Runtime::Rten => rten::load(model, copies)?,
+            Runtime::Rten => rten::load(model, readers)?,
         };
         Ok(Pool { networks: networks.into_iter().map(Mutex::new).collect() })
     }
@@ -96,8 +110,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn run(&self, input: &Tensor) -> Result<Tensor, Error> {
+    pub(crate) fn run(&self, input: Tensor) -> Result<Tensor, Error> {
         self.free().run(input)
+    }
+
+    /// The outputs stand in the order of the inputs.
+    pub(crate) fn run_all(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        self.free().run_all(inputs)
     }
 
     /// A free network, or the first one once it is free.
@@ -133,7 +152,7 @@ pub(crate) mod faults {
     }
 
     impl Network for TakenAway {
-        fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+        fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
             let left = self.runs_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
             left.map_err(|_| Error::Failed("the device is gone".into()))?;
             self.network.run(input)
@@ -145,8 +164,8 @@ pub(crate) mod faults {
         pub(crate) fn shared_until(self, runs_left: &Arc<AtomicUsize>) -> Self {
             let seats = self.networks.len();
             let network = self.networks.into_iter().next().unwrap().into_inner().unwrap();
-            let network = Box::new(TakenAway { network, runs_left: Arc::clone(runs_left) });
-            let networks = shared::seats(network, seats).unwrap();
+            let network = TakenAway { network, runs_left: Arc::clone(runs_left) };
+            let networks = shared::seats(vec![Box::new(network)], seats).unwrap();
             Self { networks: networks.into_iter().map(Mutex::new).collect() }
         }
     }

@@ -193,12 +193,15 @@ struct BenchGpuArgs {
     /// Seed of the drawn cards
     #[arg(long, default_value_t = 20_261_123, value_name = "S")]
     seed: u64,
-    /// How long to read and count, for each size of photo
-    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long to read and count, for each size of photo and number of streams
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Cards to read at a time [default: four to a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// Copies of each network on the GPU, `gpu.streams`: every number that is tried
+    #[arg(long, num_args = 1.., value_name = "N", default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u8).range(1..=16))]
+    streams: Vec<u8>,
     /// File for the tables [default: standard output]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -456,6 +459,7 @@ impl Cli {
                     seed: args.seed,
                     seconds: args.seconds,
                     threads: args.jobs.map(usize::from),
+                    streams: args.streams.into_iter().map(usize::from).collect(),
                     report: args.report,
                 };
                 bench::gpu::run(&config, &order)

@@ -214,7 +214,8 @@ fn on_gpu(
         let reason = format!("NVIDIA_VISIBLE_DEVICES is {devices}");
         return Err(engine::Error::Unavailable(reason).into());
     }
-    Ok(NativeEngine::load_on_gpu(models, library.ok_or(ReaderError::NoLibrary)?, threads)?)
+    let library = library.ok_or(ReaderError::NoLibrary)?;
+    Ok(NativeEngine::load_on_gpu(models, library, threads, config.service.gpu.streams)?)
 }
 
 fn on_cpu(

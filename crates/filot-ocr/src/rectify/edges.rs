@@ -4,6 +4,7 @@ use image::RgbImage;
 
 use super::Surroundings;
 use crate::page::{Point, Quad};
+use crate::select::nth;
 
 /// Lines are sought within this many degrees of the wanted direction.
 const SPREAD: i32 = 14;
@@ -20,6 +21,8 @@ pub(super) struct Edges {
     height: usize,
     /// Unit normal times strength, and the strength, 0..=1, where 1 is well above the picture's own noise.
     gradient: Vec<(f32, f32, f32)>,
+    /// Where it is strong enough for a vote.
+    strong: Vec<Point>,
     /// Brightness of each colour channel on the logarithmic scale.
     planes: Vec<Vec<f32>>,
 }
@@ -120,12 +123,7 @@ impl Edges {
             }
         }
         // Three times the typical gradient is an edge; noise and texture raise the bar by themselves.
-        let typical = if magnitudes.is_empty() {
-            0.0
-        } else {
-            let middle = magnitudes.len() / 2;
-            *magnitudes.select_nth_unstable_by(middle, f32::total_cmp).1
-        };
+        let typical = if magnitudes.is_empty() { 0.0 } else { nth(&magnitudes, magnitudes.len() / 2) };
         let full = (3.0 * typical).clamp(0.04, 0.35);
         for g in &mut gradient {
             let magnitude = g.2;
@@ -135,7 +133,9 @@ impl Edges {
                 *g = (g.0 * factor, g.1 * factor, strength);
             }
         }
-        Self { width, height, gradient, planes }
+        let strong = (0..gradient.len()).filter(|at| gradient[*at].2 >= MIN_VOTE);
+        let strong = strong.map(|at| Point { x: (at % width) as f32, y: (at / width) as f32 }).collect();
+        Self { width, height, gradient, strong, planes }
     }
 
     /// The strongest lines that run within `SPREAD` of `degrees`, by Hough votes of the edges in `near`.
@@ -151,28 +151,23 @@ impl Edges {
         let reach = self.width + self.height;
         let bins = 2 * reach;
         let mut votes = vec![0.0f32; slants.len() * bins];
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let (gx, gy, strength) = self.gradient[y * self.width + x];
-                if strength < MIN_VOTE || !near.contain(Point { x: x as f32, y: y as f32 }) {
-                    continue;
-                }
-                // The gradient's angle against the middle slant, either way round; votes go to the slants about it.
-                let (dot, cross) = (gx * mid_x + gy * mid_y, mid_x * gy - mid_y * gx);
-                if cross.abs() > steepest * dot.abs() {
-                    continue;
-                }
-                let offset = (cross / dot).atan().to_degrees();
-                let low = (offset - ALIGNED_DEGREES).ceil().max(-SPREAD as f32) as i32;
-                let high = (offset + ALIGNED_DEGREES).floor().min(SPREAD as f32) as i32;
-                for slot in low..=high {
-                    let slot = (slot + SPREAD) as usize;
-                    let (nx, ny) = slants[slot];
-                    let offset = (x as f32 + 0.5) * nx + (y as f32 + 0.5) * ny + reach as f32;
-                    let bin = offset as usize;
-                    if bin < bins {
-                        votes[slot * bins + bin] += strength;
-                    }
+        for p in self.strong.iter().filter(|p| near.contain(**p)) {
+            let (gx, gy, strength) = self.gradient[p.y as usize * self.width + p.x as usize];
+            // The gradient's angle against the middle slant, either way round; votes go to the slants about it.
+            let (dot, cross) = (gx * mid_x + gy * mid_y, mid_x * gy - mid_y * gx);
+            if cross.abs() > steepest * dot.abs() {
+                continue;
+            }
+            let offset = (cross / dot).atan().to_degrees();
+            let low = (offset - ALIGNED_DEGREES).ceil().max(-SPREAD as f32) as i32;
+            let high = (offset + ALIGNED_DEGREES).floor().min(SPREAD as f32) as i32;
+            for slot in low..=high {
+                let slot = (slot + SPREAD) as usize;
+                let (nx, ny) = slants[slot];
+                let offset = (p.x + 0.5) * nx + (p.y + 0.5) * ny + reach as f32;
+                let bin = offset as usize;
+                if bin < bins {
+                    votes[slot * bins + bin] += strength;
                 }
             }
         }
@@ -256,11 +251,10 @@ impl Edges {
         if differences[0].len() < samples / 2 {
             return None;
         }
-        let steps = differences.iter_mut().map(|list| {
+        let steps = differences.iter().map(|list| {
             let low = (list.len() as f32 * quantile) as usize;
             let high = list.len() - 1 - low;
-            let below = *list.select_nth_unstable_by(low, f32::total_cmp).1;
-            let above = *list.select_nth_unstable_by(high, f32::total_cmp).1;
+            let (below, above) = (nth(list, low), nth(list, high));
             // Brighter all along, or darker all along.
             below.max(-above)
         });
@@ -355,15 +349,16 @@ fn line_fit(points: &[(f32, f32)]) -> (f32, f32) {
 fn smooth(plane: &[f32], width: usize, height: usize) -> Vec<f32> {
     let mut rows = plane.to_vec();
     for (out, row) in rows.chunks_exact_mut(width).zip(plane.chunks_exact(width)) {
-        for x in 1..width.saturating_sub(1) {
-            out[x] = 0.25 * (row[x - 1] + 2.0 * row[x] + row[x + 1]);
+        for (value, around) in out.iter_mut().skip(1).zip(row.windows(3)) {
+            *value = 0.25 * (around[0] + 2.0 * around[1] + around[2]);
         }
     }
     let mut out = rows.clone();
-    for y in 1..height.saturating_sub(1) {
-        for x in 0..width {
-            let at = y * width + x;
-            out[at] = 0.25 * (rows[at - width] + 2.0 * rows[at] + rows[at + width]);
+    for (y, out) in out.chunks_exact_mut(width).enumerate().take(height.saturating_sub(1)).skip(1) {
+        let row = |y: usize| &rows[y * width..][..width];
+        let around = row(y - 1).iter().zip(row(y)).zip(row(y + 1));
+        for (value, ((above, own), below)) in out.iter_mut().zip(around) {
+            *value = 0.25 * (above + 2.0 * own + below);
         }
     }
     out

@@ -96,7 +96,7 @@ impl OrtNetwork {
 }
 
 impl Network for OrtNetwork {
-    fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+    fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
         let failed = |error: ort::Error| Error::Failed(format!("ONNX Runtime: {error}"));
         let view = TensorRef::from_array_view((&input.shape[..], &input.data[..])).map_err(failed)?;
         let outputs = if input.data.len() > RARE_INPUT {

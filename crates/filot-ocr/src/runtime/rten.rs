@@ -30,7 +30,7 @@ pub(super) fn load(model: &[u8], copies: usize) -> Result<Networks, Error> {
 }
 
 impl Network for RtenNetwork {
-    fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+    fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Failed(format!("rten: {error}"));
         let view: TensorView<'_, f32> = TensorView::from_data(&input.shape[..], &input.data[..]);
         let mut options = RunOptions::default();

@@ -1,17 +1,19 @@
-//! One network for many threads: what they ask at the same time is computed in one run.
+//! A few networks for many threads: what they ask at the same time is computed in one run.
 //!
 //! A GPU is fast when it is given much at once, but each thread reads one card and asks for a few lines at a time. So the
-//! network runs on a thread of its own. While it computes, the questions of all others pile up; the next run takes as
-//! many of them as have the same shape. Nobody waits for company: an idle network answers a single question at once.
+//! networks, copies of one, run on threads of their own. While they compute, the questions of all others pile up; the next
+//! run takes as many of them as have the same shape. Nobody waits for company: an idle network answers a single question
+//! at once. While one copy waits for its data to be moved, another computes.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::{Network, Networks, Tensor};
 use crate::engine::Error;
 
-/// Input values of one run, 48 MB: on the device a run takes a multiple of it.
+/// Values asked for in one run, 48 MB, before they are filled up: on the device a run takes a multiple of it.
 const MAX_VALUES: usize = 12 << 20;
 
 struct Question {
@@ -19,44 +21,116 @@ struct Question {
     answer: SyncSender<Result<Tensor, Error>>,
 }
 
-/// `seats` handles on one network, to be used by as many threads. The network ends with the last of them.
-///
-/// # Errors
-/// When no thread can be started.
-pub(super) fn seats(network: Box<dyn Network>, seats: usize) -> Result<Networks, Error> {
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("network".into())
-        .spawn(move || answer_all(network, &receiver))
-        .map_err(|error| Error::Unavailable(format!("no thread for a network: {error}")))?;
-    Ok((0..seats).map(|_| Box::new(Seat { questions: sender.clone() }) as Box<dyn Network>).collect())
+/// Where seats leave their questions.
+#[derive(Default)]
+struct Desk {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-struct Seat {
-    questions: Sender<Question>,
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Question>,
+    seats: usize,
+    networks: usize,
 }
 
-impl Network for Seat {
-    fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
-        let gone = || Error::Unavailable("the thread of the network has ended".into());
-        let (answer, answered) = sync_channel(1);
-        let input = Tensor { shape: input.shape.clone(), data: input.data.clone() };
-        self.questions.send(Question { input, answer }).map_err(|_| gone())?;
-        answered.recv().map_err(|_| gone())?
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is made in one step, so a panic elsewhere leaves nothing half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next questions of one shape; none once nobody can ask any more.
+    fn next(&self) -> Vec<Question> {
+        let idle = |state: &mut State| state.waiting.is_empty() && state.seats > 0;
+        let state = self.changed.wait_while(self.state(), idle);
+        take_alike(&mut state.unwrap_or_else(PoisonError::into_inner).waiting)
     }
 }
 
-fn answer_all(mut network: Box<dyn Network>, questions: &Receiver<Question>) {
-    let mut waiting = VecDeque::new();
-    loop {
-        if waiting.is_empty() {
-            match questions.recv() {
-                Ok(question) => waiting.push_back(question),
-                Err(_) => return,
+/// `seats` handles on `networks` that are copies of one, to be used by as many threads. The networks end with the last of
+/// them.
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn seats(networks: Networks, seats: usize) -> Result<Networks, Error> {
+    let desk = Arc::new(Desk::default());
+    *desk.state() = State { waiting: VecDeque::new(), seats, networks: networks.len() };
+    let seats = (0..seats).map(|_| Box::new(Seat { desk: Arc::clone(&desk) }) as Box<dyn Network>).collect();
+    for network in networks {
+        let working = Working(Arc::clone(&desk));
+        thread::Builder::new()
+            .name("network".into())
+            .spawn(move || answer_all(network, &working))
+            .map_err(|error| Error::Unavailable(format!("no thread for a network: {error}")))?;
+    }
+    Ok(seats)
+}
+
+struct Seat {
+    desk: Arc<Desk>,
+}
+
+impl Seat {
+    /// Leaves questions; where their answers will come, in the same order.
+    fn ask(&self, inputs: Vec<Tensor>) -> Vec<Receiver<Result<Tensor, Error>>> {
+        let mut state = self.desk.state();
+        let answers = inputs.into_iter().map(|input| {
+            let (answer, answered) = sync_channel(1);
+            // Without a network the question is dropped, and whoever waits for its answer learns that none will come.
+            if state.networks > 0 {
+                state.waiting.push_back(Question { input, answer });
             }
+            answered
+        });
+        let answers = answers.collect();
+        drop(state);
+        self.desk.changed.notify_all();
+        answers
+    }
+}
+
+impl Network for Seat {
+    fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
+        self.run_all(vec![input])?.pop().ok_or_else(gone)
+    }
+
+    fn run_all(&mut self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        self.ask(inputs).into_iter().map(|answered| answered.recv().map_err(|_| gone())?).collect()
+    }
+}
+
+fn gone() -> Error {
+    Error::Unavailable("the thread of the network has ended".into())
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.state().seats -= 1;
+        self.desk.changed.notify_all();
+    }
+}
+
+/// A network's place at the desk. When the last one is given up, by a panic too, nobody waits any longer.
+struct Working(Arc<Desk>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.networks -= 1;
+        if state.networks == 0 {
+            state.waiting.clear();
         }
-        waiting.extend(questions.try_iter());
-        let together = take_alike(&mut waiting);
+    }
+}
+
+fn answer_all(mut network: Box<dyn Network>, working: &Working) {
+    loop {
+        let together = working.0.next();
+        if together.is_empty() {
+            return;
+        }
         answer(network.as_mut(), together);
     }
 }
@@ -84,27 +158,31 @@ fn take_alike(waiting: &mut VecDeque<Question>) -> Vec<Question> {
 /// Computes questions of one shape and answers each. When a run of several fails, each is tried alone, so that one that
 /// is too much for the device does not take the others with it.
 fn answer(network: &mut dyn Network, together: Vec<Question>) {
-    if together.len() > 1
-        && let Ok(parts) = run_together(network, &together)
-    {
-        for (question, part) in together.into_iter().zip(parts) {
-            // Whoever asked may be gone.
-            let _ = question.answer.send(Ok(part));
+    let answers = match run_together(network, &together) {
+        Err(_) if together.len() > 1 => {
+            let alone = |question| Ok(run_together(network, std::slice::from_ref(question))?.remove(0));
+            together.iter().map(alone).collect()
         }
-        return;
-    }
-    for question in together {
-        let _ = question.answer.send(network.run(&question.input));
+        Err(error) => vec![Err(error)],
+        Ok(parts) => parts.into_iter().map(Ok).collect::<Vec<_>>(),
+    };
+    for (question, answer) in together.into_iter().zip(answers) {
+        // Whoever asked may be gone.
+        let _ = question.answer.send(answer);
     }
 }
 
+/// The outputs in the order of the questions. The batch is filled up with zeros to a power of two: CUDA plans every
+/// convolution anew for each shape it has not seen, which takes longer than the run.
 fn run_together(network: &mut dyn Network, together: &[Question]) -> Result<Vec<Tensor>, Error> {
     let counts: Vec<usize> = together.iter().map(|question| question.input.shape[0]).collect();
-    let count: usize = counts.iter().sum();
+    let count = counts.iter().sum::<usize>().next_power_of_two();
     let mut shape = together[0].input.shape.clone();
     shape[0] = count;
-    let data = together.iter().flat_map(|question| question.input.data.iter().copied()).collect();
-    let output = network.run(&Tensor { shape, data })?;
+    let mut data = Vec::with_capacity(shape.iter().product());
+    together.iter().for_each(|question| data.extend_from_slice(&question.input.data));
+    data.resize(shape.iter().product(), 0.0);
+    let output = network.run(Tensor { shape, data })?;
     if output.shape.first() != Some(&count) {
         return Err(Error::Failed(format!("{count} inputs gave outputs of shape {:?}", output.shape)));
     }
@@ -137,7 +215,7 @@ mod tests {
     }
 
     impl Network for Doubling {
-        fn run(&mut self, input: &Tensor) -> Result<Tensor, Error> {
+        fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
             self.runs.fetch_add(1, Ordering::SeqCst);
             // Long enough for questions to pile up.
             thread::sleep(Duration::from_millis(20));
@@ -151,9 +229,13 @@ mod tests {
         }
     }
 
+    fn doubling(runs: &Arc<AtomicUsize>, most: usize) -> Box<dyn Network> {
+        Box::new(Doubling { runs: Arc::clone(runs), most })
+    }
+
     fn ask_at_once(most: usize, inputs: Vec<Tensor>) -> (Vec<Result<Tensor, Error>>, usize) {
         let runs = Arc::new(AtomicUsize::new(0));
-        let seats = seats(Box::new(Doubling { runs: Arc::clone(&runs), most }), inputs.len()).unwrap();
+        let seats = seats(vec![doubling(&runs, most)], inputs.len()).unwrap();
         let start = &Barrier::new(inputs.len());
         let answers = thread::scope(|scope| {
             let asked: Vec<_> = seats
@@ -162,7 +244,7 @@ mod tests {
                 .map(|(mut seat, input)| {
                     scope.spawn(move || {
                         start.wait();
-                        seat.run(input)
+                        seat.run(Tensor { shape: input.shape.clone(), data: input.data.clone() })
                     })
                 })
                 .collect();
@@ -188,6 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_has_one_of_few_sizes() {
+        /// Takes note of the sizes of its runs.
+        struct Noting(SyncSender<usize>);
+        impl Network for Noting {
+            fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
+                self.0.send(input.shape[0]).unwrap();
+                Ok(input)
+            }
+        }
+        let (sizes, noted) = sync_channel(64);
+        let mut seat = seats(vec![Box::new(Noting(sizes))], 1).unwrap().pop().unwrap();
+        for count in [1, 3, 5, 11] {
+            let asked = inputs(count, |_| 4);
+            let answers = seat.run_all(asked).unwrap();
+            assert!(answers.iter().enumerate().all(|(i, answer)| answer.data == [i as f32; 4]), "{count}");
+        }
+        assert_eq!(noted.try_iter().collect::<Vec<_>>(), [1, 4, 8, 16]);
+    }
+
+    #[test]
     fn one_that_fails_does_not_take_the_others_with_it() {
         let mut asked = inputs(6, |_| 4);
         asked[3].data[0] = -1.0;
@@ -196,6 +298,55 @@ mod tests {
         assert_eq!(failed, [3]);
         let (answers, _) = ask_at_once(1, inputs(6, |_| 4));
         assert!(answers.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn several_questions_of_one_thread_are_asked_at_once_and_answered_in_order() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let mut seat = seats(vec![doubling(&runs, usize::MAX)], 1).unwrap().pop().unwrap();
+        let answers = seat.run_all(inputs(10, |i| 3 + i % 2)).unwrap();
+        for (i, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.shape, [1, 3 + i % 2]);
+            assert!(answer.data.iter().all(|value| *value == 2.0 * i as f32));
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
+
+    /// Answers once both of its kind are asked.
+    struct Meeting(Arc<Barrier>);
+
+    impl Network for Meeting {
+        fn run(&mut self, input: Tensor) -> Result<Tensor, Error> {
+            self.0.wait();
+            Ok(input)
+        }
+    }
+
+    #[test]
+    fn copies_compute_at_the_same_time() {
+        let both = Arc::new(Barrier::new(2));
+        let copies: Networks =
+            (0..2).map(|_| Box::new(Meeting(Arc::clone(&both))) as Box<dyn Network>).collect();
+        let mut seat = seats(copies, 1).unwrap().pop().unwrap();
+        // Of two shapes: no run can take both, so each copy takes one and waits for the other.
+        assert_eq!(seat.run_all(inputs(2, |i| 3 + i)).unwrap().len(), 2);
+    }
+
+    struct Panicking;
+
+    impl Network for Panicking {
+        fn run(&mut self, _: Tensor) -> Result<Tensor, Error> {
+            panic!("as a driver may")
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_network_that_has_ended() {
+        let mut seat = seats(vec![Box::new(Panicking)], 1).unwrap().pop().unwrap();
+        for _ in 0..2 {
+            let answer = seat.run_all(inputs(3, |i| 3 + i));
+            assert!(matches!(answer, Err(Error::Unavailable(_))), "{:?}", answer.err());
+        }
     }
 
     #[test]

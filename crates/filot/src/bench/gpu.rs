@@ -22,6 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::DAY;
+use super::reader::cpu_ms;
 use crate::config::{Config, Engine, Runtime};
 use crate::reader::Reader;
 use crate::scan;
@@ -31,6 +32,8 @@ const MEGAPIXELS: [f64; 2] = [12.0, 1.5];
 const QUALITY: u8 = 90;
 /// Threads to a core: most of them wait for the GPU.
 const THREADS_PER_CORE: usize = 4;
+/// How long cards are read before they are counted.
+const WARM_UP: Duration = Duration::from_secs(15);
 /// How often the GPU is asked how busy it is.
 const GLANCE_MS: &str = "200";
 
@@ -43,6 +46,8 @@ pub struct GpuOrder {
     pub seconds: u64,
     /// Cards at a time; chosen by the number of cores when there is none.
     pub threads: Option<usize>,
+    /// Numbers of copies of each network to try, one after the other.
+    pub streams: Vec<usize>,
     /// Where the tables go; standard output when there is none.
     pub report: Option<PathBuf>,
 }
@@ -52,12 +57,21 @@ struct Card {
     jpeg: Vec<u8>,
 }
 
+/// What was counted with one number of copies of each network.
+struct Counted {
+    streams: usize,
+    /// Cards a second.
+    rate: f64,
+    /// Milliseconds of processor time to a card, all of it: decoding, finding, parsing, and feeding the GPU.
+    processor_ms: f64,
+    /// Per cent of the time in which the GPU did something, median; `None` if nobody tells.
+    busy: Option<f64>,
+}
+
 struct Measured {
     megapixels: f64,
     cpu_rate: f64,
-    gpu_rate: f64,
-    /// Per cent of the time in which the GPU did something, median; `None` if nobody tells.
-    busy: Option<f64>,
+    counted: Vec<Counted>,
     differing: Vec<String>,
     cpu: Report,
     gpu: Report,
@@ -75,14 +89,19 @@ pub fn run(config: &Config, order: &GpuOrder) -> anyhow::Result<()> {
     config.reader.runtime = Runtime::Cuda;
     // A GPU that fails has to show, not to be made up for.
     config.service.gpu.autofallback = false;
-    let gpu = Reader::load(&config, threads)?;
+    let on_gpu = |streams: usize| {
+        let mut config = config.clone();
+        config.service.gpu.streams = streams;
+        Ok((streams, Reader::load(&config, threads)?))
+    };
+    let gpus = order.streams.iter().map(|streams| on_gpu(*streams)).collect::<anyhow::Result<Vec<_>>>()?;
     config.reader.runtime = Runtime::Ort;
     let cpu = Reader::load(&config, cores)?;
 
     let mut measured = Vec::new();
     for megapixels in MEGAPIXELS {
         let cards = draw(order, megapixels, cores)?;
-        measured.push(measure(&gpu, &cpu, &cards, megapixels, threads, cores, order)?);
+        measured.push(measure(&gpus, &cpu, &cards, megapixels, threads, cores, order)?);
     }
     let text = write(&measured, order, threads, cores);
     match &order.report {
@@ -92,7 +111,7 @@ pub fn run(config: &Config, order: &GpuOrder) -> anyhow::Result<()> {
 }
 
 fn measure(
-    gpu: &Reader,
+    gpus: &[(usize, Reader)],
     cpu: &Reader,
     cards: &[Card],
     megapixels: f64,
@@ -104,11 +123,22 @@ fn measure(
     let start = Instant::now();
     let by_cpu = read_all(cpu, cards, cores, &title("CPU"))?;
     let cpu_rate = cards.len() as f64 / start.elapsed().as_secs_f64();
-    // Meets every shape of line there is, so that the counted round measures reading alone.
-    let by_gpu = read_all(gpu, cards, threads, &title("GPU"))?;
-    let watch = Watch::start();
-    let gpu_rate = count(gpu, cards, threads, Duration::from_secs(order.seconds))?;
-    let busy = watch.and_then(Watch::median);
+    let mut by_gpu = Vec::new();
+    let mut counted = Vec::new();
+    for (streams, gpu) in gpus {
+        by_gpu = read_all(gpu, cards, threads, &title(&format!("GPU × {streams}")))?;
+        // Meets nearly every shape of run there is, so that the counted round measures reading alone.
+        count(gpu, cards, threads, WARM_UP)?;
+        let (watch, before) = (Watch::start(), cpu_ms()?);
+        let (read, took) = count(gpu, cards, threads, Duration::from_secs(order.seconds))?;
+        let processor_ms = (cpu_ms()? - before) / read.max(1) as f64;
+        counted.push(Counted {
+            streams: *streams,
+            rate: read as f64 / took.as_secs_f64(),
+            processor_ms,
+            busy: watch.and_then(Watch::median),
+        });
+    }
 
     let (mut cpu_report, mut gpu_report) = (Report::default(), Report::default());
     let mut differing = Vec::new();
@@ -119,7 +149,7 @@ fn measure(
             differing.push(card.truth.file.clone());
         }
     }
-    Ok(Measured { megapixels, cpu_rate, gpu_rate, busy, differing, cpu: cpu_report, gpu: gpu_report })
+    Ok(Measured { megapixels, cpu_rate, counted, differing, cpu: cpu_report, gpu: gpu_report })
 }
 
 /// What a result says of a card: the decision and the values of all fields. Confidences differ in their last digits.
@@ -171,8 +201,13 @@ fn read(reader: &Reader, card: &Card) -> anyhow::Result<Value> {
     Ok(record)
 }
 
-/// Cards read a second, over and over for `time`.
-fn count(reader: &Reader, cards: &[Card], threads: usize, time: Duration) -> anyhow::Result<f64> {
+/// Reads cards over and over for `time`; how many, and how long it took.
+fn count(
+    reader: &Reader,
+    cards: &[Card],
+    threads: usize,
+    time: Duration,
+) -> anyhow::Result<(usize, Duration)> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failed = Mutex::new(None);
     let start = Instant::now();
@@ -192,10 +227,10 @@ fn count(reader: &Reader, cards: &[Card], threads: usize, time: Duration) -> any
             });
         }
     });
-    let took = start.elapsed().as_secs_f64();
+    let took = start.elapsed();
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(done.into_inner() as f64 / took),
+        None => Ok((done.into_inner(), took)),
     }
 }
 
@@ -289,23 +324,29 @@ fn write(measured: &[Measured], order: &GpuOrder, threads: usize, cores: usize) 
         out,
         "Written by `make bench-gpu`; do not edit. One {gpu}, {cores} processor cores, {threads} cards at a time. From the \
          bytes of JPEG photos of {} drawn cards (seed {}) to decisions, counted for {} s after a first round. The CPU \
-         reads the same photos with one reader to a core.\n\n\
-         | photos | GPU, cards/s | CPU alone, cards/s | ratio | GPU busy, median | same values and decision |\n\
-         |---|---:|---:|---:|---:|---:|\n",
+         reads the same photos with one reader to a core. Streams are copies of each network on the GPU (`gpu.streams`); \
+         processor time is that of all cores to one card, with what it takes to feed the GPU.\n\n\
+         | photos | streams | GPU, cards/s | CPU alone, cards/s | ratio | GPU busy, median | processor, ms a card | \
+         same values and decision |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
         order.cards, order.seed, order.seconds
     );
     for m in measured {
-        let busy = m.busy.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.0} %"));
         let same = order.cards as usize - m.differing.len();
-        let _ = writeln!(
-            out,
-            "| {} MP | {:.0} | {:.1} | {:.1} | {busy} | {same} of {} |",
-            m.megapixels,
-            m.gpu_rate,
-            m.cpu_rate,
-            m.gpu_rate / m.cpu_rate,
-            order.cards
-        );
+        for counted in &m.counted {
+            let busy = counted.busy.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.0} %"));
+            let _ = writeln!(
+                out,
+                "| {} MP | {} | {:.0} | {:.1} | {:.1} | {busy} | {:.1} | {same} of {} |",
+                m.megapixels,
+                counted.streams,
+                counted.rate,
+                m.cpu_rate,
+                counted.rate / m.cpu_rate,
+                counted.processor_ms,
+                order.cards
+            );
+        }
     }
     for m in measured {
         let _ = write!(out, "\n## Accuracy, {} MP\n\n", m.megapixels);

@@ -53,7 +53,7 @@ fn load(folder: &Path, file: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// CPU time of this process and of the children it has waited for.
-fn cpu_ms() -> anyhow::Result<f64> {
+pub(super) fn cpu_ms() -> anyhow::Result<f64> {
     let mut sum = 0;
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
         let usage = getrusage(who)?;

@@ -41,6 +41,7 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
     need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
     need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
+    need((1..=16).contains(&config.gpu.streams), "gpu.streams must lie between 1 and 16");
     let b = &config.buli2;
     need((1..=3600).contains(&b.replay_window_s), "buli2.replay_window_s must lie between 1 and 3600");
     need((10..=120_000).contains(&b.timeout_ms), "buli2.timeout_ms must lie between 10 and 120000");

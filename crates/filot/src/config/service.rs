@@ -182,6 +182,7 @@ impl Worker {
 pub struct Gpu {
     pub enabled: bool,
     pub concurrency: usize,
+    pub streams: usize,
     pub max_retries: u32,
     pub autofallback: bool,
     pub poll_interval_ms: u64,
