@@ -1,14 +1,15 @@
 //! The way to the Temporal server: one connection, made when it is first needed, short waits, and a pause after a failure so
 //! that an outage is not paid for by each document anew.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, RetryOptions, RpcOptions, TlsOptions,
-    WorkflowFetchHistoryOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowSignalOptions,
-    WorkflowStartOptions,
+    Client, ClientOptions, ClientTlsOptions, Connection, ConnectionOptions, RetryOptions, RpcOptions,
+    TlsOptions, WorkflowFetchHistoryOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    WorkflowSignalOptions, WorkflowStartOptions,
 };
 use temporalio_common::WorkflowDefinition;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
@@ -33,11 +34,45 @@ const LIFE: Duration = Duration::from_secs(15 * 24 * 3600);
 /// Where the server is and what to use there.
 #[derive(Clone)]
 pub struct Settings {
-    /// With or without `http://` or `https://`. Without, it is `https` when there is a key.
+    /// With or without `http://` or `https://`. Without, it is `https` when there is a key or a certificate.
     pub endpoint: String,
     pub namespace: String,
     pub api_key: Option<String>,
+    pub certificates: Certificates,
     pub task_queue: String,
+}
+
+/// PEM files for TLS.
+#[derive(Clone, Default)]
+pub struct Certificates {
+    /// Who vouches for the server; those that the system knows if there is none.
+    pub server_ca: Option<PathBuf>,
+    /// What this program shows to a server that asks for it, and its private key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl Certificates {
+    fn any(&self) -> bool {
+        self.server_ca.is_some() || self.client.is_some()
+    }
+
+    fn read(&self) -> Result<TlsOptions, Error> {
+        let file = |path: &Path| {
+            std::fs::read(path).map_err(|source| Error::Certificate { path: path.to_owned(), source })
+        };
+        let client = self.client.as_ref().map(|(certificate, key)| {
+            Ok::<_, Error>(
+                ClientTlsOptions::builder()
+                    .client_cert(file(certificate)?)
+                    .client_private_key(file(key)?)
+                    .build(),
+            )
+        });
+        Ok(TlsOptions::builder()
+            .maybe_server_root_ca_cert(self.server_ca.as_deref().map(file).transpose()?)
+            .maybe_client_tls_options(client.transpose()?)
+            .build())
+    }
 }
 
 /// Why Temporal did not do its part.
@@ -45,6 +80,8 @@ pub struct Settings {
 pub enum Error {
     #[error("TEMPORAL_ENDPOINT is no address: {0}")]
     Endpoint(#[from] url::ParseError),
+    #[error("the TLS file {} for Temporal cannot be read: {source}", path.display())]
+    Certificate { path: PathBuf, source: std::io::Error },
     #[error("Temporal cannot be reached: {0}")]
     Connect(String),
     /// It was asked a moment ago and did not answer.
@@ -65,6 +102,8 @@ pub struct Engine(Arc<Parts>);
 
 struct Parts {
     target: Url,
+    /// For `https`.
+    tls: Option<TlsOptions>,
     settings: Settings,
     client: Mutex<Option<Client>>,
     /// When the latest failure was.
@@ -89,14 +128,17 @@ impl Engine {
     /// Connects to nothing yet.
     ///
     /// # Errors
-    /// When the endpoint is no address.
+    /// When the endpoint is no address or a certificate cannot be read.
     pub fn new(settings: Settings) -> Result<Self, Error> {
+        let secured = settings.api_key.is_some() || settings.certificates.any();
         let target = match settings.endpoint.contains("://") {
             true => Url::parse(&settings.endpoint)?,
-            false if settings.api_key.is_some() => Url::parse(&format!("https://{}", settings.endpoint))?,
+            false if secured => Url::parse(&format!("https://{}", settings.endpoint))?,
             false => Url::parse(&format!("http://{}", settings.endpoint))?,
         };
-        let parts = Parts { target, settings, client: Mutex::new(None), failed: std::sync::Mutex::new(None) };
+        let tls = (target.scheme() == "https").then(|| settings.certificates.read()).transpose()?;
+        let parts =
+            Parts { target, tls, settings, client: Mutex::new(None), failed: std::sync::Mutex::new(None) };
         Ok(Self(Arc::new(parts)))
     }
 
@@ -184,7 +226,7 @@ impl Engine {
             // Not host and process, which would stand in every history.
             .identity("filot")
             .maybe_api_key(settings.api_key.clone())
-            .maybe_tls_options((self.0.target.scheme() == "https").then(TlsOptions::default))
+            .maybe_tls_options(self.0.tls.clone())
             .connect_timeout(PATIENCE)
             .build();
         let connection = tokio::time::timeout(PATIENCE, Connection::connect(options)).await;

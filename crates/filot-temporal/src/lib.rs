@@ -15,7 +15,7 @@ mod wire;
 mod worker;
 
 pub use document::DocumentWorkflow;
-pub use engine::{Engine, Error, Settings};
+pub use engine::{Certificates, Engine, Error, Settings};
 pub use review::ReviewWorkflow;
 pub use step::{Again, Steps};
 pub use wire::{

@@ -166,10 +166,20 @@ pub(super) fn temporal(config: &Service, built_in: bool, problems: &mut Vec<Stri
                 .to_owned(),
         );
     }
-    if t.api_key.is_some()
-        && config.temporal_endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
-    {
-        problems.push("TEMPORAL_API_KEY needs TLS: TEMPORAL_ENDPOINT must not start with http://".to_owned());
+    if config.temporal_endpoint().is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        let secured = [
+            ("TEMPORAL_API_KEY", t.api_key.is_some()),
+            ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", t.tls_server_ca.is_some()),
+            ("TEMPORAL_TLS_CLIENT_CERT_PATH", t.tls_client_cert.is_some()),
+        ];
+        for (name, _) in secured.iter().filter(|(_, set)| *set) {
+            problems.push(format!("{name} needs TLS: TEMPORAL_ENDPOINT must not start with http://"));
+        }
+    }
+    if t.tls_client_cert.is_some() != t.tls_client_key.is_some() {
+        problems.push(
+            "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH must be set together".to_owned(),
+        );
     }
     if config.temporal_endpoint().is_some() && (t.namespace.is_empty() || t.task_queue.is_empty()) {
         problems.push("TEMPORAL_NAMESPACE and TEMPORAL_TASK_QUEUE must not be empty".to_owned());

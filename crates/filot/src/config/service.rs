@@ -283,6 +283,12 @@ pub struct Temporal {
     pub namespace: String,
     #[serde(deserialize_with = "optional_secret")]
     pub api_key: Option<SecretString>,
+    #[serde(deserialize_with = "optional")]
+    pub tls_server_ca: Option<PathBuf>,
+    #[serde(deserialize_with = "optional")]
+    pub tls_client_cert: Option<PathBuf>,
+    #[serde(deserialize_with = "optional")]
+    pub tls_client_key: Option<PathBuf>,
     pub task_queue: String,
 }
 

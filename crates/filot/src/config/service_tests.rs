@@ -155,6 +155,12 @@ fn temporal_is_used_or_switched_off_but_never_passed_over() {
     temporal(&config, true, &mut told);
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("needs TLS"), "{told:?}");
+    (config.temporal.api_key, config.temporal.tls_client_cert) = (None, Some("client.pem".into()));
+    told.clear();
+    temporal(&config, true, &mut told);
+    assert!(told[0].contains("TEMPORAL_TLS_CLIENT_CERT_PATH needs TLS"), "{told:?}");
+    assert!(told[1].contains("must be set together"), "{told:?}");
+    config.temporal.tls_client_cert = None;
     config.temporal.endpoint = Some("temporal.example:7233".to_owned());
     (config.temporal.disabled, config.temporal.namespace) = (false, String::new());
     told.clear();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filot_temporal::{
-    Again, Decided, DocumentInput, Engine, HandedOver, Outcome, Pace, Reading, ReviewInput, Settings, Steps,
-    Work,
+    Again, Certificates, Decided, DocumentInput, Engine, HandedOver, Outcome, Pace, Reading, ReviewInput,
+    Settings, Steps, Work,
 };
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,10 @@ impl Temporal {
             endpoint: temporal.endpoint.clone().unwrap_or_default(),
             namespace: temporal.namespace.clone(),
             api_key: temporal.api_key.as_ref().map(|key| key.expose_secret().to_owned()),
+            certificates: Certificates {
+                server_ca: temporal.tls_server_ca.clone(),
+                client: temporal.tls_client_cert.clone().zip(temporal.tls_client_key.clone()),
+            },
             task_queue: temporal.task_queue.clone(),
         })?;
         let worker = &config.worker;

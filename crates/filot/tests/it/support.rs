@@ -15,6 +15,8 @@ pub(crate) mod s3;
 pub(crate) mod serve;
 #[cfg(feature = "temporal")]
 pub(crate) mod temporal;
+#[cfg(feature = "temporal")]
+pub(crate) mod tls;
 
 pub(crate) use app::{Deployment, TestApp};
 pub(crate) use filot::selftest::cards;

@@ -20,7 +20,8 @@ use crate::support::cards::{Script, card};
 use crate::support::child;
 use crate::support::serve::Serve;
 use crate::support::temporal::TemporalServer;
-use crate::support::{TestApp, eventually};
+use crate::support::tls::TlsDoor;
+use crate::support::{Deployment, TestApp, eventually};
 
 mod histories;
 
@@ -320,6 +321,44 @@ async fn the_queue_steps_in_when_temporal_is_away() {
     let id = upload(11).await;
     assert_eq!(temporal.result(&document_workflow(id)).unwrap()["outcome"], "approved");
     assert_eq!(get("/health").await.1["ok"], true);
+}
+
+/// A server behind TLS that asks for a certificate and for a key, as Temporal Cloud and guarded servers of one's own do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guarded_server_is_shown_key_and_certificate() {
+    const KEY: &str = "key-of-the-tests";
+    let server = TemporalServer::started();
+    let door = TlsDoor::before(server.port, KEY).await;
+    let file = |name: &str| door.file(name).display().to_string();
+    let deployment = |ca: &str, key: &str| {
+        Deployment::embedded()
+            .with("OCR_ENGINE", "temporal")
+            .with("TEMPORAL_ENDPOINT", &format!("localhost:{}", door.port))
+            .with("TEMPORAL_API_KEY", key)
+            .with("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &file(ca))
+            .with("TEMPORAL_TLS_CLIENT_CERT_PATH", &file("client.pem"))
+            .with("TEMPORAL_TLS_CLIENT_KEY_PATH", &file("client.key"))
+    };
+    let trusted = deployment("ca.pem", KEY);
+    let mut it = TestApp::new(&trusted).await;
+    it.work();
+    let id = it.upload(card(1, Script::Approve, 0)).await.unwrap().id;
+    it.finished(id).await;
+    assert_eq!(server.result(&document_workflow(id)).unwrap()["outcome"], "approved");
+    // Both ends went through the door.
+    assert!(door.called("/StartWorkflowExecution") && door.called("/RespondActivityTaskCompleted"));
+    it.rest().await;
+
+    // A stranger vouches for the server, or the server does not know the key: the queue does it.
+    for (ca, key) in [("another-ca.pem", KEY), ("ca.pem", "another-key")] {
+        let refused = deployment(ca, key);
+        let mut it = TestApp::new(&refused).await;
+        it.work();
+        let id = it.upload(card(2, Script::Approve, 0)).await.unwrap().id;
+        assert_eq!(it.finished(id).await.verification, Verification::AutoApproved, "{ca}, {key}");
+        it.rest().await;
+    }
+    assert_eq!(server.ids(DOCUMENTS), BTreeSet::from([document_workflow(id)]));
 }
 
 /// Without a way out, documents wait for Temporal, as they do for everything else.

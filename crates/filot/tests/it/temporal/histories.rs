@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use filot::document::{DocumentId, Resolution};
 use filot::store::Actor;
-use filot_temporal::{DocumentInput, Engine, Lane, Pace, ReviewInput, Settings};
+use filot_temporal::{Certificates, DocumentInput, Engine, Lane, Pace, ReviewInput, Settings};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, decide, document_workflow};
@@ -20,6 +20,7 @@ fn engine(server: &TemporalServer) -> Engine {
         endpoint: format!("127.0.0.1:{}", server.port),
         namespace: "default".to_owned(),
         api_key: None,
+        certificates: Certificates::default(),
         task_queue: "kyc-review-queue".to_owned(),
     })
     .unwrap()
