@@ -7,6 +7,7 @@ use imageproc::point::Point as Pixel;
 use crate::engine::Error;
 use crate::geometry::distance;
 use crate::page::{Point, Quad};
+use crate::patches::{Patch, patches};
 use crate::runtime::{Pool, Tensor};
 
 /// A pixel belongs to text above this probability, and a box must average above `MIN_SCORE`.
@@ -44,7 +45,7 @@ pub(crate) fn detect(network: &Pool, picture: &RgbImage) -> Result<Vec<TextBox>,
     if output.data.len() != width * height {
         return Err(Error::Failed("the detector's output does not have the size of its input".into()));
     }
-    Ok(boxes(&output.data, width, height))
+    Ok(boxes(&output.data, width))
 }
 
 /// Mean and deviation of the images the network was trained on, in its channel order (blue, green, red).
@@ -68,51 +69,15 @@ fn normalise(picture: &RgbImage) -> Tensor {
     Tensor { shape: vec![1, 3, height, width], data }
 }
 
-fn boxes(probability: &[f32], width: usize, height: usize) -> Vec<TextBox> {
-    let mut visited = vec![false; probability.len()];
-    let mut found = Vec::new();
-    let mut stack = Vec::new();
-    for start in 0..probability.len() {
-        if visited[start] || probability[start] < THRESHOLD {
-            continue;
-        }
-        visited[start] = true;
-        stack.push(start);
-        let mut outline = Vec::new();
-        let (mut sum, mut count) = (0.0, 0usize);
-        while let Some(at) = stack.pop() {
-            let (x, y) = (at % width, at / width);
-            sum += probability[at];
-            count += 1;
-            let mut inner = true;
-            for (dx, dy) in [(-1i32, 0i32), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
-                let (nx, ny) = (x as i32 + dx, y as i32 + dy);
-                if nx < 0 || ny < 0 || nx >= width as i32 || ny >= height as i32 {
-                    inner = false;
-                    continue;
-                }
-                let neighbour = ny as usize * width + nx as usize;
-                if probability[neighbour] < THRESHOLD {
-                    inner = false;
-                } else if !visited[neighbour] {
-                    visited[neighbour] = true;
-                    stack.push(neighbour);
-                }
-            }
-            if !inner {
-                outline.push(Pixel::new(x as i32, y as i32));
-            }
-        }
-        if sum / count as f32 >= MIN_SCORE
-            && let Some(text_box) = grow(&outline)
-        {
-            found.push(text_box);
-            if found.len() == MAX_BOXES {
-                break;
-            }
-        }
-    }
-    found
+fn boxes(probability: &[f32], width: usize) -> Vec<TextBox> {
+    let marks = patches(probability.iter().map(|probability| *probability >= THRESHOLD), width);
+    let text_box = |mark: Patch| {
+        let sum: f32 = mark.pixels.iter().map(|at| probability[*at]).sum();
+        let outline = mark.border.iter().map(|at| Pixel::new((at % width) as i32, (at / width) as i32));
+        let sure = sum / mark.pixels.len() as f32 >= MIN_SCORE;
+        sure.then(|| grow(&outline.collect::<Vec<_>>()))?
+    };
+    marks.filter_map(text_box).take(MAX_BOXES).collect()
 }
 
 /// The smallest rectangle around the outline, grown to the full height of the text.
@@ -188,7 +153,7 @@ mod tests {
                 *value = 0.9;
             }
         }
-        boxes(&map, 128, 96)
+        boxes(&map, 128)
     }
 
     #[test]

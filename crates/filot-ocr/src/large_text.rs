@@ -14,6 +14,7 @@ use crate::geometry::{Homography, distance};
 use crate::layout::bounds;
 use crate::morphology::{Grey, closed};
 use crate::page::{CARD_WIDTH_MM, Point, Quad, Rect};
+use crate::patches::patches;
 
 /// Pixels to a millimetre of the card in the reduced picture.
 const SCALE: f32 = 4.0;
@@ -151,36 +152,11 @@ fn middle(quad: &Quad) -> Point {
 
 /// The patches of ink that may be letters.
 fn pieces(ink: &Grey, least: u8) -> Vec<Piece> {
-    let (ink, width) = (&ink.values, ink.width);
-    let height = ink.len() / width;
-    let mut visited: Vec<bool> = ink.iter().map(|contrast| *contrast < least).collect();
+    let width = ink.width;
     let mut pieces = Vec::new();
-    let mut stack = Vec::new();
-    for start in 0..ink.len() {
-        if visited[start] {
-            continue;
-        }
-        visited[start] = true;
-        stack.push(start);
-        let mut outline = Vec::new();
-        let mut pixels = 0usize;
-        while let Some(at) = stack.pop() {
-            pixels += 1;
-            let (x, y) = (at % width, at / width);
-            let (across, down) =
-                (x.saturating_sub(1)..(x + 2).min(width), y.saturating_sub(1)..(y + 2).min(height));
-            let mut inner = across.len() * down.len() == 9;
-            for near in down.flat_map(|y| across.clone().map(move |x| y * width + x)) {
-                inner &= ink[near] >= least;
-                if !visited[near] {
-                    visited[near] = true;
-                    stack.push(near);
-                }
-            }
-            if !inner {
-                outline.push(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 });
-            }
-        }
+    for patch in patches(ink.values.iter().map(|contrast| *contrast >= least), width) {
+        let middle = |at: &usize| Point { x: (at % width) as f32 + 0.5, y: (at / width) as f32 + 0.5 };
+        let (pixels, outline) = (patch.pixels.len(), patch.border.iter().map(middle).collect::<Vec<_>>());
         let around = bounds(&outline);
         let (w, h) = (around.width() + 1.0, around.height() + 1.0);
         let covered = pixels as f32 / (w * h);

@@ -16,6 +16,7 @@ mod morphology;
 pub mod native;
 mod outline;
 pub mod page;
+mod patches;
 mod quality;
 mod recognize;
 mod rectify;
