@@ -83,7 +83,7 @@ build() {
     image=$(image) || exit 1
     if [[ -z ${FILOT_PROGRAM:-} ]]; then
         need cargo
-        change cargo build --release --locked --package filot
+        change cargo build --release --locked --package filot ${FEATURES:+--features "$FEATURES"}
     fi
     change scripts/build-image.sh "$kind" "$image"
     [[ -n $dry_run ]] || say "built $image"

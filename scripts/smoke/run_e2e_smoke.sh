@@ -75,7 +75,7 @@ sign_in() {
 }
 
 if [[ -z $photo ]]; then
-    program=${FILOT_PROGRAM:-$here/target/release/filot}
+    program=${FILOT_PROGRAM:-${CARGO_TARGET_DIR:-$here/target}/release/filot}
     [[ -x $program ]] || program=$(command -v filot) ||
         { echo "smoke: no program to draw a card with: name a photo, or set FILOT_PROGRAM" >&2; exit 64; }
     "$program" sample --count 12 --seed 7 --out "$work/sample" >/dev/null

@@ -113,7 +113,7 @@ pub fn restore(config: &Config, file: &Path, verify_only: bool) -> anyhow::Resul
     if verify_only {
         return Ok(documents);
     }
-    fs::create_dir_all(data)?;
+    crate::keys::private_folder(data)?;
     for name in [FILES, KEY, DATABASE] {
         let from = work.path().join(name);
         if from.exists() {

@@ -96,7 +96,7 @@ impl Blobs {
         let public_url = config.public_url();
         if config.storage.endpoint.is_none() {
             let folder = config.server.data_dir.join("files");
-            std::fs::create_dir_all(&folder).map_err(Error::Folder)?;
+            crate::keys::private_folder(&folder).map_err(Error::Folder)?;
             return Self::in_folder(folder, keys, clock, public_url);
         }
         let s3 = Arc::new(s3(config).map_err(Error::Setup)?);

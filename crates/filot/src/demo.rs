@@ -41,7 +41,7 @@ pub fn run(config: Config, count: u64, seed: u64) -> anyhow::Result<()> {
         let outcomes = upload_and_wait(&app, user, count, seed).await;
         stop.cancel();
         while tasks.join_next().await.is_some() {}
-        report(&outcomes?, &app)
+        report(&outcomes?)
     })
 }
 
@@ -87,15 +87,14 @@ async fn upload_and_wait(
     Ok(outcomes)
 }
 
-fn report(outcomes: &BTreeMap<String, u32>, app: &App) -> anyhow::Result<()> {
+fn report(outcomes: &BTreeMap<String, u32>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for (outcome, count) in outcomes {
         writeln!(out, "{count:5}  {outcome}")?;
     }
     writeln!(
         out,
-        "\nThey belong to the test account. See them: filot serve, then {}/",
-        app.config.service.public_url()
+        "\nThey belong to the test account. See them: filot serve prints a link to the page that signs it in."
     )?;
     Ok(())
 }

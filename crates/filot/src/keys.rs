@@ -178,11 +178,20 @@ fn derive(secret: &[u8], purpose: &str) -> [u8; 32] {
     out
 }
 
+/// Makes a folder that is nobody else's to look into: photos, database and keys lie in it. One that is there already keeps
+/// its rights.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 /// Reads the master key, or makes it.
 fn master(data_dir: &Path) -> Result<Vec<u8>, Error> {
     let path = data_dir.join("master.key");
     let failed = |source| Error::File { path: path.clone(), source };
-    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    private_folder(data_dir).map_err(failed)?;
     if !path.exists() {
         make(&path).map_err(|error| match error {
             Make::Io(source) => failed(source),
@@ -249,6 +258,9 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let mode = std::fs::metadata(dir.path().join("master.key")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
+            let new = dir.path().join("new");
+            embedded(&new);
+            assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
         }
     }
 

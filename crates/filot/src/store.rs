@@ -174,7 +174,7 @@ impl Store {
             Some(url) => Self::sqlite(url.to_owned(), config.database.max_connections, clock).await,
             None => {
                 let dir = &config.server.data_dir;
-                std::fs::create_dir_all(dir).map_err(|error| DbErr::Custom(error.to_string()))?;
+                crate::keys::private_folder(dir).map_err(|error| DbErr::Custom(error.to_string()))?;
                 Self::sqlite(sqlite_url(&dir.join("filot.db")), config.database.max_connections, clock).await
             }
         }
@@ -197,20 +197,32 @@ impl Store {
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
-        use sea_orm::sqlx::Connection;
-        use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+        use sea_orm::sqlx::sqlite::{
+            SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
+        };
+        use sea_orm::sqlx::{Connection, Executor};
+        use sqlx_core::transaction::TransactionManager;
+        let connections = connections.min(8);
         let mut options = ConnectOptions::new(url);
         options
-            .max_connections(connections.min(8))
-            .min_connections(1)
+            .max_connections(connections)
+            // All from the start, and for good: on a full disk no other can be opened, and what is stored is to be read.
+            .min_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
-            .idle_timeout(Duration::from_secs(300))
+            .idle_timeout(None)
+            .max_lifetime(None)
             .test_before_acquire_if_idle_for(UNUSED)
             // SQLite gives a transaction up by itself when the disk fails in the middle of it. The connection then
-            // believes for ever that it is in one, and refuses to begin another; a new one takes its place.
+            // believes for ever that it is in one, and refuses to begin another, until it has given one up itself.
             .map_sqlx_sqlite_before_acquire(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(std::future::ready(Ok(usable)))
+                Box::pin(async move {
+                    if connection.is_in_transaction() {
+                        // Fails if there is one after all.
+                        let _ = connection.execute("BEGIN").await;
+                        SqliteTransactionManager::rollback(connection).await?;
+                    }
+                    Ok(true)
+                })
             })
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(|options| {

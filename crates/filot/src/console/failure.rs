@@ -33,6 +33,8 @@ pub(super) enum Failure {
     Unfit,
     /// The picture cannot be shown.
     NoPicture,
+    /// The officer's second factor was sealed with a key that is no more.
+    FactorLost,
     /// Too much at the moment.
     Busy,
     Broken,
@@ -47,7 +49,7 @@ impl Failure {
             Self::SignedOut => StatusCode::SEE_OTHER,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forged | Self::NotYours => StatusCode::FORBIDDEN,
-            Self::Lost { .. } | Self::Changed | Self::TooLate => StatusCode::CONFLICT,
+            Self::Lost { .. } | Self::Changed | Self::TooLate | Self::FactorLost => StatusCode::CONFLICT,
             Self::Unfit | Self::NoPicture => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
@@ -66,6 +68,7 @@ impl Failure {
             Self::TooLate => w.too_late.to_owned(),
             Self::Unfit => w.unfit.to_owned(),
             Self::NoPicture => w.no_picture.to_owned(),
+            Self::FactorLost => w.factor_lost.to_owned(),
             Self::Busy => w.busy.to_owned(),
             Self::Broken => w.broken.to_owned(),
         };

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::failure::{Failure, Result};
 use super::form::{Form, OpenForm};
@@ -150,7 +150,10 @@ pub(super) async fn code(
         return ask_for_code(&console, language, &user, status, Some(w.too_often)).await;
     }
     let factor = factor_of(&console, id).await?;
-    let codes = codes(&console, id, &factor).ok_or(Failure::Broken)?;
+    let Some(codes) = codes(&console, id, &factor) else {
+        error!(user = %id, "a second factor was sealed with another SESSION_SECRET: filot reset-second-factor gives a new one");
+        return Err(Failure::FactorLost);
+    };
     let step = codes.step_of(field("code"), console.app.clock.now().as_second());
     let fits = match step {
         Some(step) => console.app.store.use_code(id, step).await?,

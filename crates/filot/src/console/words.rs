@@ -32,6 +32,10 @@ words! {
         "E-mail, password or code do not fit, or this is no reviewer's account.";
     wrong_code: "Kode tidak cocok atau sudah dipakai. Tunggu kode berikutnya, lalu coba lagi.",
         "The code does not fit or has been used. Wait for the next one and try again.";
+    factor_lost: "Kode sekali pakai Anda tidak dapat diperiksa lagi karena kunci layanan telah diganti. Minta administrator \
+        mengatur ulang kode sekali pakai Anda, lalu masuk lagi.",
+        "Your one-time codes can no longer be checked, because the service's key was changed. Ask an administrator to reset \
+        them, then sign in again.";
     too_often: "Terlalu banyak percobaan. Tunggu sebentar, lalu coba lagi.",
         "Too many attempts. Wait a little and try again.";
     enrol: "Atur kode sekali pakai", "Set up one-time codes";

@@ -12,6 +12,7 @@
 //! | `filot:ocr:{lane}attempts` | hash | id → claims since it was queued |
 //! | `filot:ocr:{lane}delayed` | zset | id → when it is due, in ms |
 //! | `filot:ocr:{lane}dead` | list | `id reason`, the latest on the left |
+//! | `filot:ocr:{lane}buried` | set | the ids in it |
 //! | `filot:ocr:gpu:lock:<id>` | string | fencing token of the lease, for as long as it lasts |
 //! | `filot:ocr:gpu:alive` | string | there while a GPU reader asks for work |
 //! | `filot:ocr:results`, `filot:ocr:gpu:results` | Pub/Sub | changes of documents, without personal data |

@@ -501,6 +501,15 @@ async fn a_lost_second_factor_is_taken_away_with_all_sign_ins() {
         told.iter().all(|entry| entry.actor == "operator" && entry.reason.as_deref() == Some("as agreed"))
     );
 
+    // One that was sealed with another SESSION_SECRET is named as such, and can be taken away too.
+    desk.it.app.store.offer_second_factor(user.id, vec![0; 64]).await.unwrap();
+    let visitor = Visitor::new(&desk.base);
+    let page = visitor.post("/console/login", &[("email", &ani.email), ("password", PASSWORD)]).await;
+    let (ticket, code) = (page.field("ticket"), "123456");
+    let refused = visitor.post("/console/code", &[("ticket", &ticket), ("code", code)]).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(reset(&ani.email).status, 0);
+
     // The old codes are worth nothing; new ones are set up.
     let old = ani.secret.take();
     let again = Visitor::sign_in(&desk, &mut ani).await;

@@ -92,11 +92,15 @@ impl Rig {
         false
     }
 
+    /// It lives, and what is stored can be looked at.
     async fn is_healthy(&self) {
-        let start = Instant::now();
-        let answer = self.http.get(format!("{}/health", self.serve.address)).send().await.unwrap();
-        assert_eq!(answer.status().as_u16(), 200);
-        assert!(start.elapsed() < HEALTHY, "{:?}", start.elapsed());
+        for path in ["/health", "/documents"] {
+            let start = Instant::now();
+            let request = self.http.get(format!("{}{path}", self.serve.address)).bearer_auth(&self.access);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 200, "{path}");
+            assert!(start.elapsed() < HEALTHY, "{path}: {:?}", start.elapsed());
+        }
     }
 
     /// Uploads until one is accepted; how long that took.

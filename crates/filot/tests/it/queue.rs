@@ -194,6 +194,7 @@ async fn the_buried_are_kept_and_can_come_back(rig: &Rig) {
     assert_eq!(rig.depth().await, Depth { dead: 1, ..Depth::default() });
     assert_eq!(rig.queue.dead(Lane::Cpu, 10).await.unwrap(), [(id, "worker_crash".to_owned())]);
     assert!(rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap());
+    assert_eq!(rig.depth().await.dead, 0, "whoever asks again has taken note");
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (id, 1));
 }

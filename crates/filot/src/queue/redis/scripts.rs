@@ -41,6 +41,14 @@ for _, prefix in ipairs({all, all .. 'gpu:'}) do
     return 0
   end
 end
+-- Whoever asks again for one that was given up has taken note of it.
+for _, prefix in ipairs({all, all .. 'gpu:'}) do
+  if redis.call('SREM', prefix .. 'buried', id) == 1 then
+    for _, entry in ipairs(redis.call('LRANGE', prefix .. 'dead', 0, -1)) do
+      if string.match(entry, '^%S+') == id then redis.call('LREM', prefix .. 'dead', 1, entry) end
+    end
+  end
+end
 redis.call('SADD', lane .. 'queued', id)
 redis.call('HDEL', lane .. 'attempts', id)
 if delay > 0 then
@@ -110,7 +118,10 @@ else
   redis.call('HDEL', lane .. 'attempts', id)
   if what == 'bury' then
     redis.call('LPUSH', lane .. 'dead', id .. ' ' .. with)
-    redis.call('LTRIM', lane .. 'dead', 0, 9999)
+    redis.call('SADD', lane .. 'buried', id)
+    while redis.call('LLEN', lane .. 'dead') > 10000 do
+      redis.call('SREM', lane .. 'buried', string.match(redis.call('RPOP', lane .. 'dead'), '^%S+'))
+    end
   end
 end
 return 1
