@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use filot_ocr::page::Glyph;
 
+use crate::span::first;
+
 /// Alternatives of the recogniser below this probability are noise.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
 /// Cost of a blank or a punctuation mark too many or too few.
@@ -176,7 +178,7 @@ fn fill_row(
     row.clear();
     row.push(0.0);
     for glyph in glyphs {
-        row.push(row.last().copied().unwrap_or(0.0) + skip(read(glyph)));
+        row.push(row.last().copied().unwrap_or(0.0) + skip(first(glyph)));
     }
     for wanted in target.chars() {
         let unread = unread(wanted);
@@ -187,7 +189,7 @@ fn fill_row(
             let above = row[place + 1];
             let cost = (diagonal + replacement(place, wanted))
                 .min(above + unread)
-                .min(row[place] + skip(read(glyph)));
+                .min(row[place] + skip(first(glyph)));
             row[place + 1] = cost;
             least = least.min(cost);
             diagonal = above;
@@ -202,11 +204,7 @@ fn fill_row(
 /// [`substitution`], but for marks, which hardly count.
 fn replacement(glyph: &Glyph, wanted: char) -> f32 {
     let cost = substitution(glyph, wanted);
-    if is_mark(wanted) && is_mark(read(glyph)) { cost.min(MARK) } else { cost }
-}
-
-fn read(glyph: &Glyph) -> char {
-    glyph.candidates.first().map_or(' ', |candidate| candidate.0)
+    if is_mark(wanted) && is_mark(first(glyph)) { cost.min(MARK) } else { cost }
 }
 
 /// Glyphs that are compared with many targets.

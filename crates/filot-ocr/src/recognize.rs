@@ -65,14 +65,14 @@ impl Recognizer {
             let most = (BATCH_PIXELS / width).max(1) as usize;
             let count = rest.iter().take(most).take_while(|&&i| padded(strips[i].0.width()) == width).count();
             let (batch, others) = rest.split_at(count);
-            batches.push(batch);
+            batches.push((width, batch));
             rest = others;
         }
-        let inputs = batches.iter().map(|batch| input(strips, batch)).collect();
+        let inputs = batches.iter().map(|(width, batch)| input(strips, batch, *width)).collect();
         let outputs = self.network.run_all(inputs)?;
         let mut read = vec![Vec::new(); strips.len()];
-        for (batch, output) in batches.into_iter().zip(outputs) {
-            self.decode_batch(strips, batch, &output, &mut read)?;
+        for ((width, batch), output) in batches.into_iter().zip(outputs) {
+            self.decode_batch(strips, batch, width, &output, &mut read)?;
         }
         Ok(read)
     }
@@ -81,6 +81,7 @@ impl Recognizer {
         &self,
         strips: &[(RgbImage, Alphabet)],
         batch: &[usize],
+        width: u32,
         output: &Tensor,
         read: &mut [Vec<ReadGlyph>],
     ) -> Result<(), Error> {
@@ -93,7 +94,6 @@ impl Recognizer {
                 self.charset.len() + 1
             )));
         }
-        let width = padded_width(strips, batch);
         for (slot, &i) in batch.iter().enumerate() {
             let (strip, alphabet) = &strips[i];
             let rows = &output.data[slot * steps * classes..][..steps * classes];
@@ -185,13 +185,9 @@ impl Recognizer {
     }
 }
 
-fn padded_width(strips: &[(RgbImage, Alphabet)], batch: &[usize]) -> u32 {
-    batch.iter().map(|&i| padded(strips[i].0.width())).max().unwrap_or(MIN_WIDTH)
-}
-
-/// The strips of a batch as the network takes them: batch × blue, green, red × height × width, -1..=1.
-fn input(strips: &[(RgbImage, Alphabet)], batch: &[usize]) -> Tensor {
-    let (width, height) = (padded_width(strips, batch) as usize, STRIP_HEIGHT as usize);
+/// The strips of a batch, filled up to `width`, as the network takes them: batch × blue, green, red × height × width, -1..=1.
+fn input(strips: &[(RgbImage, Alphabet)], batch: &[usize], width: u32) -> Tensor {
+    let (width, height) = (width as usize, STRIP_HEIGHT as usize);
     let plane = width * height;
     // Zero is the middle grey the network was padded with in training.
     let mut data = vec![0.0; batch.len() * 3 * plane];

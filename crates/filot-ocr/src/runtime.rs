@@ -90,12 +90,12 @@ impl Runtime {
         let networks = match self {
             Runtime::Cpu(library) => library.load(model, readers)?,
             Runtime::Cuda { library, streams } => {
-                let mut networks = Vec::with_capacity(*streams);
-                for _ in 0..(*streams).max(1) {
+                let load = |_| {
                     let mut network = library.load_on_gpu(model)?;
                     network.run(Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] })?;
-                    networks.push(network);
-                }
+                    Ok(network)
+                };
+                let networks = (0..(*streams).max(1)).map(load).collect::<Result<Networks, Error>>()?;
                 shared::seats(networks, readers)?
             }
             Runtime::Rten => rten::load(model, readers)?,

@@ -60,17 +60,16 @@ impl Certificates {
         let file = |path: &Path| {
             std::fs::read(path).map_err(|source| Error::Certificate { path: path.to_owned(), source })
         };
-        let client = self.client.as_ref().map(|(certificate, key)| {
-            Ok::<_, Error>(
-                ClientTlsOptions::builder()
-                    .client_cert(file(certificate)?)
-                    .client_private_key(file(key)?)
-                    .build(),
-            )
-        });
+        let client = match &self.client {
+            None => None,
+            Some((certificate, key)) => {
+                let shown = ClientTlsOptions::builder().client_cert(file(certificate)?);
+                Some(shown.client_private_key(file(key)?).build())
+            }
+        };
         Ok(TlsOptions::builder()
             .maybe_server_root_ca_cert(self.server_ca.as_deref().map(file).transpose()?)
-            .maybe_client_tls_options(client.transpose()?)
+            .maybe_client_tls_options(client)
             .build())
     }
 }

@@ -36,7 +36,7 @@ pub struct Contents {
 /// When the set-up is not the embedded one, or something cannot be read or written; no half file is left behind.
 pub fn backup(config: &Config, out: &Path) -> anyhow::Result<Contents> {
     let service = &config.service;
-    if service.storage.endpoint.is_some() || service.database.url.is_some() {
+    if !service.is_embedded() {
         bail!(
             "only the embedded set-up is backed up by this command; use pg_dump and the versions of your bucket, in \
              this order: first the database, then the files"

@@ -22,13 +22,11 @@ struct Question {
 }
 
 /// Where seats leave their questions.
-#[derive(Default)]
 struct Desk {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     waiting: VecDeque<Question>,
     seats: usize,
@@ -55,8 +53,8 @@ impl Desk {
 /// # Errors
 /// When no thread can be started.
 pub(super) fn seats(networks: Networks, seats: usize) -> Result<Networks, Error> {
-    let desk = Arc::new(Desk::default());
-    *desk.state() = State { waiting: VecDeque::new(), seats, networks: networks.len() };
+    let state = State { waiting: VecDeque::new(), seats, networks: networks.len() };
+    let desk = Arc::new(Desk { state: Mutex::new(state), changed: Condvar::new() });
     let seats = (0..seats).map(|_| Box::new(Seat { desk: Arc::clone(&desk) }) as Box<dyn Network>).collect();
     for network in networks {
         let working = Working(Arc::clone(&desk));

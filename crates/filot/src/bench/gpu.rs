@@ -66,15 +66,16 @@ struct Counted {
     processor_ms: f64,
     /// Per cent of the time in which the GPU did something, median; `None` if nobody tells.
     busy: Option<f64>,
+    accuracy: Report,
+    /// Files of which it says something else than the CPU.
+    differing: Vec<String>,
 }
 
 struct Measured {
     megapixels: f64,
     cpu_rate: f64,
-    counted: Vec<Counted>,
-    differing: Vec<String>,
     cpu: Report,
-    gpu: Report,
+    counted: Vec<Counted>,
 }
 
 /// Measures and writes the table.
@@ -123,10 +124,9 @@ fn measure(
     let start = Instant::now();
     let by_cpu = read_all(cpu, cards, cores, &title("CPU"))?;
     let cpu_rate = cards.len() as f64 / start.elapsed().as_secs_f64();
-    let mut by_gpu = Vec::new();
     let mut counted = Vec::new();
     for (streams, gpu) in gpus {
-        by_gpu = read_all(gpu, cards, threads, &title(&format!("GPU × {streams}")))?;
+        let by_gpu = read_all(gpu, cards, threads, &title(&format!("GPU × {streams}")))?;
         // Meets nearly every shape of run there is, so that the counted round measures reading alone.
         count(gpu, cards, threads, WARM_UP)?;
         let (watch, before) = (Watch::start(), cpu_ms()?);
@@ -137,19 +137,25 @@ fn measure(
             rate: read as f64 / took.as_secs_f64(),
             processor_ms,
             busy: watch.and_then(Watch::median),
+            accuracy: accuracy(cards, &by_gpu),
+            differing: differing(cards, &by_cpu, &by_gpu),
         });
     }
+    Ok(Measured { megapixels, cpu_rate, cpu: accuracy(cards, &by_cpu), counted })
+}
 
-    let (mut cpu_report, mut gpu_report) = (Report::default(), Report::default());
-    let mut differing = Vec::new();
-    for ((card, one), two) in cards.iter().zip(&by_cpu).zip(&by_gpu) {
-        cpu_report.add(&card.truth, one);
-        gpu_report.add(&card.truth, two);
-        if said(one) != said(two) {
-            differing.push(card.truth.file.clone());
-        }
+fn accuracy(cards: &[Card], read: &[Value]) -> Report {
+    let mut report = Report::default();
+    for (card, record) in cards.iter().zip(read) {
+        report.add(&card.truth, record);
     }
-    Ok(Measured { megapixels, cpu_rate, counted, differing, cpu: cpu_report, gpu: gpu_report })
+    report
+}
+
+fn differing(cards: &[Card], by_cpu: &[Value], by_gpu: &[Value]) -> Vec<String> {
+    let read = cards.iter().zip(by_cpu).zip(by_gpu);
+    let others = read.filter(|((_, one), two)| said(one) != said(two));
+    others.map(|((card, _), _)| card.truth.file.clone()).collect()
 }
 
 /// What a result says of a card: the decision and the values of all fields. Confidences differ in their last digits.
@@ -332,8 +338,8 @@ fn write(measured: &[Measured], order: &GpuOrder, threads: usize, cores: usize) 
         order.cards, order.seed, order.seconds
     );
     for m in measured {
-        let same = order.cards as usize - m.differing.len();
         for counted in &m.counted {
+            let same = order.cards as usize - counted.differing.len();
             let busy = counted.busy.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.0} %"));
             let _ = writeln!(
                 out,
@@ -350,9 +356,14 @@ fn write(measured: &[Measured], order: &GpuOrder, threads: usize, cores: usize) 
     }
     for m in measured {
         let _ = write!(out, "\n## Accuracy, {} MP\n\n", m.megapixels);
-        out += &comparison(&[("GPU", &m.gpu), ("CPU", &m.cpu)]);
-        if !m.differing.is_empty() {
-            let _ = writeln!(out, "\nRead differently: {}.", m.differing.join(", "));
+        let names: Vec<String> =
+            m.counted.iter().map(|counted| format!("GPU × {}", counted.streams)).collect();
+        let gpus = names.iter().map(String::as_str).zip(m.counted.iter().map(|counted| &counted.accuracy));
+        out += &comparison(&gpus.chain([("CPU", &m.cpu)]).collect::<Vec<_>>());
+        for (name, counted) in
+            names.iter().zip(&m.counted).filter(|(_, counted)| !counted.differing.is_empty())
+        {
+            let _ = writeln!(out, "\n{name} reads differently: {}.", counted.differing.join(", "));
         }
     }
     out

@@ -28,6 +28,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether all it keeps lies in its own folder: a SQLite file and the documents.
+    pub fn is_embedded(&self) -> bool {
+        self.database.url.is_none() && self.storage.endpoint.is_none()
+    }
+
     /// Where clients reach this server, without a slash at the end.
     pub fn public_url(&self) -> String {
         match &self.server.public_url {

@@ -142,9 +142,8 @@ async fn every_document(app: &App) -> Finding {
     if bad.is_empty() {
         return Finding::new(name, State::Ok, format!("{count}, each with its file"));
     }
-    let service = &app.config.service;
-    let embedded = service.storage.endpoint.is_none() && service.database.url.is_none();
-    let mend = if embedded { "filot restore FILE" } else { "docs/runbook.md, Restore" };
+    let mend =
+        if app.config.service.is_embedded() { "filot restore FILE" } else { "docs/runbook.md, Restore" };
     let more = bad.len().saturating_sub(NAMED);
     bad.truncate(NAMED);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::{Either, Empty};
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, client, server};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,12 +19,14 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+type Called = Arc<Mutex<BTreeSet<String>>>;
+
 /// The door; its port is free again when the test ends.
 pub(crate) struct TlsDoor {
     pub(crate) port: u16,
     folder: TempDir,
     /// The paths of what was called with the right key.
-    called: Arc<Mutex<BTreeSet<String>>>,
+    called: Called,
 }
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
@@ -75,37 +78,7 @@ impl TlsDoor {
         let (called, acceptor) = (Arc::clone(&door.called), TlsAcceptor::from(Arc::new(config)));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (called, acceptor) = (Arc::clone(&called), acceptor.clone());
-                tokio::spawn(async move {
-                    // Whoever is refused here goes elsewhere.
-                    let Ok(socket) = acceptor.accept(socket).await else { return };
-                    let Ok(behind) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                    let http = client::conn::http2::Builder::new(TokioExecutor::new());
-                    let (sender, connection) = http.handshake(TokioIo::new(behind)).await.unwrap();
-                    tokio::spawn(connection);
-                    let pass_on = service_fn(move |request: Request<Incoming>| {
-                        let (mut sender, called) = (sender.clone(), Arc::clone(&called));
-                        async move {
-                            let shown = request.headers().get("authorization");
-                            if shown.is_none_or(|shown| shown != format!("Bearer {key}").as_str()) {
-                                // As gRPC says "unauthenticated": with a status in the headers and no body.
-                                let answer = Response::builder()
-                                    .status(StatusCode::OK)
-                                    .header("content-type", "application/grpc")
-                                    .header("grpc-status", "16");
-                                return Ok(answer.body(Either::Right(Empty::<Bytes>::new())).unwrap());
-                            }
-                            called.lock().unwrap().insert(request.uri().path().to_owned());
-                            let (mut head, body) = request.into_parts();
-                            let path = head.uri.path_and_query().unwrap().as_str();
-                            head.uri = format!("http://127.0.0.1:{port}{path}").parse::<Uri>().unwrap();
-                            let answer = sender.send_request(Request::from_parts(head, body)).await?;
-                            Ok::<_, hyper::Error>(answer.map(Either::Left))
-                        }
-                    });
-                    let http = server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = http.serve_connection(TokioIo::new(socket), pass_on).await;
-                });
+                tokio::spawn(serve(socket, acceptor.clone(), port, key, Arc::clone(&called)));
             }
         });
         door
@@ -120,4 +93,40 @@ impl TlsDoor {
     pub(crate) fn called(&self, method: &str) -> bool {
         self.called.lock().unwrap().iter().any(|path| path.ends_with(method))
     }
+}
+
+/// One connection: whoever has no certificate is refused before anything else.
+async fn serve(socket: TcpStream, acceptor: TlsAcceptor, port: u16, key: &'static str, called: Called) {
+    let Ok(socket) = acceptor.accept(socket).await else { return };
+    let Ok(behind) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let http = client::conn::http2::Builder::new(TokioExecutor::new());
+    let (sender, connection) = http.handshake(TokioIo::new(behind)).await.unwrap();
+    tokio::spawn(connection);
+    let service = service_fn(move |request| pass_on(request, sender.clone(), port, key, Arc::clone(&called)));
+    let http = server::conn::http2::Builder::new(TokioExecutor::new());
+    let _ = http.serve_connection(TokioIo::new(socket), service).await;
+}
+
+/// What has the key goes to the server behind; the rest is told what gRPC calls "unauthenticated", with a status in the
+/// headers and no body.
+async fn pass_on(
+    request: Request<Incoming>,
+    mut sender: SendRequest<Incoming>,
+    port: u16,
+    key: &str,
+    called: Called,
+) -> hyper::Result<Response<Either<Incoming, Empty<Bytes>>>> {
+    let shown = request.headers().get("authorization");
+    if shown.is_none_or(|shown| shown != format!("Bearer {key}").as_str()) {
+        let answer = Response::builder()
+            .status(StatusCode::OK)
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "16");
+        return Ok(answer.body(Either::Right(Empty::new())).unwrap());
+    }
+    called.lock().unwrap().insert(request.uri().path().to_owned());
+    let (mut head, body) = request.into_parts();
+    let path = head.uri.path_and_query().unwrap().as_str();
+    head.uri = format!("http://127.0.0.1:{port}{path}").parse::<Uri>().unwrap();
+    Ok(sender.send_request(Request::from_parts(head, body)).await?.map(Either::Left))
 }
