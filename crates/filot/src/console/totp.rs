@@ -1,7 +1,7 @@
 //! One-time codes (TOTP, RFC 6238) and the picture that a phone reads them in with.
 
 use qrcode::{Color, EcLevel, QrCode};
-use totp_rs::{Algorithm, TOTP};
+use totp_rs::{Algorithm, Builder, Totp};
 
 /// Seconds that a code is good for, and how many codes before and after the present one are accepted, for clocks that
 /// are not quite right.
@@ -11,11 +11,18 @@ const SKEW: i64 = 1;
 pub(super) const SECRET: usize = 20;
 
 /// What makes an officer's codes.
-pub(super) struct Codes(TOTP);
+pub(super) struct Codes(Totp);
 
 impl Codes {
     pub(super) fn new(secret: Vec<u8>) -> Self {
-        Self(TOTP::new_unchecked(Algorithm::SHA1, 6, 0, STEP, secret))
+        let codes = Builder::new()
+            .with_algorithm(Algorithm::SHA1)
+            .with_digits(6)
+            .with_skew(0)
+            .with_step_duration(STEP)
+            .with_secret(secret);
+        // What is checked otherwise is the length of the secret, which is [`SECRET`].
+        Self(codes.build_noncompliant())
     }
 
     /// The time step of which `code` is the code, if it is near `now` (seconds since 1970).
@@ -24,21 +31,21 @@ impl Codes {
         let present = now / STEP as i64;
         (present - SKEW..=present + SKEW).find(|step| {
             let time = u64::try_from(*step).unwrap_or_default() * STEP;
-            let own = self.0.generate(time);
+            let own = self.0.generate(time).to_string();
             aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), code.as_bytes()).is_ok()
         })
     }
 
     /// The secret for typing in, in groups of four.
     pub(super) fn spelled(&self) -> String {
-        let text = self.0.get_secret_base32();
+        let text = self.0.secret().to_base32();
         text.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(" ")
     }
 
     /// The address that phones take a secret in from.
     fn address(&self, account: &str) -> String {
         let account: String = url::form_urlencoded::byte_serialize(account.as_bytes()).collect();
-        format!("otpauth://totp/FiLot:{account}?secret={}&issuer=FiLot", self.0.get_secret_base32())
+        format!("otpauth://totp/FiLot:{account}?secret={}&issuer=FiLot", self.0.secret().to_base32())
     }
 
     /// The same as a picture: the side in modules, and the dark ones as an SVG path.

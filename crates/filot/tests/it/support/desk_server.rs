@@ -13,7 +13,7 @@ use filot::store::{Actor, Role};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use totp_rs::{Algorithm, Secret, TOTP};
+use totp_rs::{Builder, Secret};
 
 use super::{Deployment, TestApp};
 use crate::http::server::{PASSWORD, generous};
@@ -38,8 +38,9 @@ impl Staff {
     /// The code of this moment.
     pub(crate) fn code(&self, clock: &Clock) -> String {
         let secret = self.secret.as_ref().expect("enrolled").replace(' ', "");
-        let secret = Secret::Encoded(secret).to_bytes().unwrap();
-        TOTP::new_unchecked(Algorithm::SHA1, 6, 0, 30, secret).generate(clock.now().as_second() as u64)
+        let secret = Secret::try_from_base32(secret).unwrap();
+        let codes = Builder::new().with_secret(secret).with_digits(6).with_step_duration(30).build_noncompliant();
+        codes.generate(clock.now().as_second() as u64).to_string()
     }
 }
 
