@@ -39,7 +39,8 @@ impl Staff {
     pub(crate) fn code(&self, clock: &Clock) -> String {
         let secret = self.secret.as_ref().expect("enrolled").replace(' ', "");
         let secret = Secret::try_from_base32(secret).unwrap();
-        let codes = Builder::new().with_secret(secret).with_digits(6).with_step_duration(30).build_noncompliant();
+        let codes =
+            Builder::new().with_secret(secret).with_digits(6).with_step_duration(30).build_noncompliant();
         codes.generate(clock.now().as_second() as u64).to_string()
     }
 }
