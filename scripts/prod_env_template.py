@@ -31,6 +31,7 @@ REQUIRED = {
     "SESSION_SECRET": "",
     "SERVICE_INTERNAL_KEY": "",
     "FILOT_METRICS_TOKEN": "",
+    "FILOT_AUDIT_CHECKPOINT_BUCKET": "",
 }
 SECRETS = re.compile(r"(SECRET|PASSWORD|_KEY$|_KEY_ID$|TOKEN$|^DATABASE_URL$|^REDIS_URL$)")
 # Keys that are meant to be seen, and numbers about tokens.

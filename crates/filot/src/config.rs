@@ -12,12 +12,13 @@ use filot_ocr::image::{Limits, MemoryBudget};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+mod deployed;
 mod names;
 mod rules;
 pub mod service;
 
-pub use service::Service;
 pub(crate) use service::exposed;
+pub use service::{Process, Service};
 
 /// The documented defaults.
 pub const DEFAULTS: &str = include_str!("../../../filot.toml");
@@ -123,6 +124,14 @@ impl Config {
     /// # Errors
     /// All problems at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        Self::load_for(file, Process::Api)
+    }
+
+    /// The same for a process that may do without the secrets of others.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load_for(file: Option<&Path>, process: Process) -> Result<Self, Problems> {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -133,7 +142,7 @@ impl Config {
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|error| Problems(vec![format!("{} cannot be read: {error}", path.display())]))?,
         };
-        Self::from_parts(&text, &environment)
+        Self::from_parts_for(&text, &environment, process)
     }
 
     /// Settings from a file's text and an environment.
@@ -141,6 +150,18 @@ impl Config {
     /// # Errors
     /// All problems at once.
     pub fn from_parts(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
+        Self::from_parts_for(text, environment, Process::Api)
+    }
+
+    /// The same for a process that may do without the secrets of others.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn from_parts_for(
+        text: &str,
+        environment: &[(String, String)],
+        process: Process,
+    ) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut settings: Table = DEFAULTS.parse().expect("filot.toml is compiled in and tested");
         match text.parse::<Table>() {
@@ -152,7 +173,8 @@ impl Config {
         // What does not fit is still at its default here, so the rules can be held against the rest.
         let service = Value::Table(settings.clone()).try_into::<Service>();
         let service = match service {
-            Ok(service) => {
+            Ok(mut service) => {
+                service.process = process;
                 rules::check(&service, &mut problems);
                 service
             }

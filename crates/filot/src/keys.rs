@@ -11,7 +11,11 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{Service, exposed};
+use crate::config::service::Environment;
+use crate::config::{Process, Service, exposed};
+
+/// The file of the key that others are derived from.
+const MASTER: &str = "master.key";
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +44,20 @@ pub struct Keys {
 
 impl Keys {
     /// Takes the secrets of the configuration, and derives those it does not give from `DATA_DIR/master.key`, which is
-    /// made when it is not there (readable by the owner only).
+    /// made when it is not there (readable by the owner only). A worker of a deployment is not given those of the API's
+    /// doors: in their place it draws some that nobody else has, and that open nothing.
     ///
     /// # Errors
     /// When the file cannot be read or made. It is not touched when the configuration gives all secrets.
     pub fn load(config: &Service) -> Result<Self, Error> {
         let a = &config.auth;
         let given = (exposed(&a.jwt_secret), exposed(&a.session_secret), exposed(&a.service_internal_key));
+        let given_by_others = config.process != Process::Api
+            && config.server.environment != Environment::Development
+            && !config.server.data_dir.join(MASTER).exists();
         let master = match given {
             (Some(_), Some(_), Some(_)) => None,
+            _ if given_by_others => Some(random_bytes::<32>()?.to_vec()),
             _ => Some(master(&config.server.data_dir)?),
         };
         let derived =
@@ -189,7 +198,7 @@ pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
 
 /// Reads the master key, or makes it.
 fn master(data_dir: &Path) -> Result<Vec<u8>, Error> {
-    let path = data_dir.join("master.key");
+    let path = data_dir.join(MASTER);
     let failed = |source| Error::File { path: path.clone(), source };
     private_folder(data_dir).map_err(failed)?;
     if !path.exists() {
@@ -262,6 +271,20 @@ mod tests {
             embedded(&new);
             assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
         }
+    }
+
+    #[test]
+    fn a_worker_of_a_deployment_makes_no_key_file_and_has_keys_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let vars = [("NODE_ENV", "production"), ("SESSION_SECRET", "Zp3oRi8eWq1xVm6tYb4cNk7dUa2sJh5g")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut config =
+            crate::config::Config::from_parts_for("", &vars, crate::config::Process::Worker).unwrap().service;
+        config.server.data_dir = dir.path().to_owned();
+        let (one, other) = (Keys::load(&config).unwrap(), Keys::load(&config).unwrap());
+        assert!(!dir.path().join(MASTER).exists());
+        assert_ne!(one.jwt.expose_secret(), other.jwt.expose_secret());
+        assert!(other.verify_link(&["a"], &one.sign_link(&["a"])), "links are made with the session secret");
     }
 
     #[test]

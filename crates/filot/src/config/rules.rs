@@ -2,24 +2,18 @@
 
 use url::Url;
 
-use super::service::{Environment, Service, WorkflowEngine, exposed};
+use super::deployed;
+use super::service::{Process, Service, WorkflowEngine, exposed};
+use crate::telemetry::log_level;
 use crate::workflow::TEMPORAL_BUILT_IN;
-
-/// Secrets shorter than this many characters can be guessed.
-const SECRET_LENGTH: usize = 32;
-
-/// Words that show a secret was never chosen.
-const PLACEHOLDERS: &[&str] =
-    &["secret", "changeme", "change-me", "password", "default", "example", "your-", "test"];
 
 pub(super) fn check(config: &Service, problems: &mut Vec<String>) {
     ranges(config, problems);
     addresses(config, problems);
     companions(config, problems);
     temporal(config, TEMPORAL_BUILT_IN, problems);
-    if config.server.environment == Environment::Production {
-        production(config, problems);
-    }
+    log_level(&config.log.level, problems);
+    deployed::check(config, problems);
 }
 
 fn ranges(config: &Service, problems: &mut Vec<String>) {
@@ -53,6 +47,15 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(b.breaker_failures >= 1, "buli2.breaker_failures must be at least 1");
     need(b.desk_after_s >= 1, "buli2.desk_after_s must be at least 1");
     need(config.audit.checkpoint_interval_s >= 1, "audit.checkpoint_interval_s must be at least 1");
+    need(
+        !config.audit.checkpoint_prefix.is_empty()
+            && config
+                .audit
+                .checkpoint_prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+        "audit.checkpoint_prefix must consist of letters, digits, - and _",
+    );
     let d = &config.desk;
     need((10..=3600).contains(&d.lease_s), "desk.lease_s must lie between 10 and 3600");
     need(d.undo_s <= 600, "desk.undo_s must be at most 600");
@@ -133,13 +136,19 @@ fn companions(config: &Service, problems: &mut Vec<String>) {
         ],
     );
     together(("CF_R2_BUCKET_NAME", s.bucket.is_some()), &[("CF_R2_ENDPOINT", s.endpoint.is_some())]);
+    let process = config.process;
     together(
-        ("BULI2_API_URL", config.buli2.api_url.is_some()),
+        // A GPU worker only has to know that there is one.
+        ("BULI2_API_URL", config.buli2.api_url.is_some() && process != Process::GpuWorker),
         &[
             ("BULI2_API_KEY", config.buli2.api_key.is_some()),
-            // Without it nobody could tell a real callback from a forged one.
-            ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some()),
+            // Without it nobody could tell a real callback from a forged one. They come to the API.
+            ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some() || process != Process::Api),
         ],
+    );
+    together(
+        ("audit.checkpoint_bucket", config.audit.checkpoint_bucket.is_some()),
+        &[("CF_R2_ENDPOINT", s.endpoint.is_some())],
     );
     together(
         ("REDIS_PASSWORD", config.redis.password.is_some()),
@@ -183,48 +192,5 @@ pub(super) fn temporal(config: &Service, built_in: bool, problems: &mut Vec<Stri
     }
     if config.temporal_endpoint().is_some() && (t.namespace.is_empty() || t.task_queue.is_empty()) {
         problems.push("TEMPORAL_NAMESPACE and TEMPORAL_TASK_QUEUE must not be empty".to_owned());
-    }
-}
-
-fn production(config: &Service, problems: &mut Vec<String>) {
-    let a = &config.auth;
-    let required = [
-        ("JWT_SECRET", exposed(&a.jwt_secret)),
-        ("SESSION_SECRET", exposed(&a.session_secret)),
-        ("SERVICE_INTERNAL_KEY", exposed(&a.service_internal_key)),
-    ];
-    for (name, secret) in required {
-        match secret {
-            None => problems
-                .push(format!("{name} must be set in production; `openssl rand -base64 48` makes one")),
-            Some(secret) => strong(name, secret, problems),
-        }
-    }
-    for (i, (name, secret)) in required.iter().enumerate() {
-        if let Some((other, _)) = required[..i].iter().find(|(_, s)| s.is_some() && s == secret) {
-            problems.push(format!("{name} must differ from {other}"));
-        }
-    }
-    if let Some(secret) = exposed(&config.buli2.signature_secret) {
-        strong("BULI2_SIGNATURE_SECRET", secret, problems);
-    }
-    if let Some(secret) = exposed(&config.audit.signing_key) {
-        strong("audit.signing_key", secret, problems);
-    }
-    if let Some(secret) = exposed(&config.metrics.token) {
-        strong("metrics.token", secret, problems);
-    }
-    if a.stack_project_id.is_some() && a.stack_secret_server_key.is_none() {
-        problems.push("STACK_SECRET_SERVER_KEY must be set when STACK_PROJECT_ID is".to_owned());
-    }
-}
-
-fn strong(name: &str, secret: &str, problems: &mut Vec<String>) {
-    let lower = secret.to_ascii_lowercase();
-    let distinct = secret.chars().collect::<std::collections::HashSet<_>>().len();
-    if secret.len() < SECRET_LENGTH {
-        problems.push(format!("{name} must have at least {SECRET_LENGTH} characters in production"));
-    } else if distinct < 10 || PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
-        problems.push(format!("{name} looks like a placeholder; `openssl rand -base64 48` makes a real one"));
     }
 }

@@ -25,9 +25,29 @@ pub struct Service {
     pub temporal: Temporal,
     pub metrics: Metrics,
     pub traces: Traces,
+    /// Which process these settings are for; no setting of its own.
+    #[serde(skip)]
+    pub process: Process,
+}
+
+/// A process of the service, by what it needs to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Process {
+    /// The API, and every command beside it.
+    #[default]
+    Api,
+    /// `filot worker`: answers nobody, and does everything else.
+    Worker,
+    /// `filot worker --lane gpu`: reads documents, nothing more.
+    GpuWorker,
 }
 
 impl Service {
+    /// Whether a line about the audit trail is put somewhere from time to time.
+    pub fn keeps_checkpoints(&self) -> bool {
+        self.audit.checkpoint_file.is_some() || self.audit.checkpoint_bucket.is_some()
+    }
+
     /// Whether all it keeps lies in its own folder: a SQLite file and the documents.
     pub fn is_embedded(&self) -> bool {
         self.database.url.is_none() && self.storage.endpoint.is_none()
@@ -84,6 +104,9 @@ pub struct Server {
     pub public_url: Option<String>,
     pub frontend_origin: String,
     pub trusted_proxies: u8,
+    pub plain_hosts: String,
+    pub relaxed: String,
+    pub backup_interval_s: u64,
     pub request_timeout_s: u64,
     pub shutdown_grace_s: u64,
     pub requests_per_minute: u32,
@@ -276,6 +299,9 @@ pub struct Audit {
     pub signing_key: Option<SecretString>,
     #[serde(deserialize_with = "optional")]
     pub checkpoint_file: Option<PathBuf>,
+    #[serde(deserialize_with = "optional")]
+    pub checkpoint_bucket: Option<String>,
+    pub checkpoint_prefix: String,
     pub checkpoint_interval_s: u64,
 }
 

@@ -7,6 +7,25 @@ const STRONG: [(&str, &str); 3] = [
     ("SERVICE_INTERNAL_KEY", "t8Fj2Lw5Kq9Xr3Mz7Vb1Nc6Dy4Hs0Gp_"),
 ];
 
+/// What production needs beside its secrets.
+const DEPLOYED: [(&str, &str); 3] = [
+    ("FILOT_PUBLIC_URL", "https://api.example.com"),
+    ("FILOT_METRICS_TOKEN", "m3Gy7Rk0Wq9Xt5Zb2Vn8Lc4Dj6Hs1Fp_"),
+    ("FILOT_AUDIT_CHECKPOINT_FILE", "/var/lib/checkpoints/filot.jsonl"),
+];
+
+/// Everything that production needs, with `more` over it.
+fn production(more: &[(&str, &str)]) -> Result<Service, Problems> {
+    let defaults = [("NODE_ENV", "production")].into_iter().chain(STRONG).chain(DEPLOYED);
+    let mut vars: Vec<_> = defaults.filter(|(name, _)| more.iter().all(|(other, _)| other != name)).collect();
+    vars.extend(more);
+    with(&vars)
+}
+
+fn problems_of(more: &[(&str, &str)]) -> String {
+    production(more).err().map(|Problems(problems)| problems.join("\n")).unwrap_or_default()
+}
+
 fn read(file: &str, vars: &[(&str, &str)]) -> Result<Service, Problems> {
     let vars: Vec<_> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     Config::from_parts(file, &vars).map(|config| config.service)
@@ -72,28 +91,149 @@ fn all_problems_are_reported_at_once() {
 
 #[test]
 fn production_refuses_missing_weak_and_repeated_secrets() {
-    let production = ("NODE_ENV", "production");
-    let Problems(problems) = with(&[production]).unwrap_err();
-    assert_eq!(problems.len(), 3);
-    let [jwt, session, service] = STRONG;
-    assert!(with(&[production, jwt, session, service]).is_ok());
+    let Problems(problems) = with(&[("NODE_ENV", "production")]).unwrap_err();
+    assert_eq!(problems.len(), 5, "three secrets, metrics, checkpoints: {problems:?}");
+    assert_eq!(problems_of(&[]), "");
     for weak in ["short", "changeme-changeme-changeme-changeme", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
-        assert!(with(&[production, ("JWT_SECRET", weak), session, service]).is_err(), "{weak}");
+        assert!(problems_of(&[("JWT_SECRET", weak)]).contains("JWT_SECRET"), "{weak}");
     }
-    let Problems(problems) = with(&[production, jwt, ("SESSION_SECRET", jwt.1), service]).unwrap_err();
-    assert_eq!(problems, ["SESSION_SECRET must differ from JWT_SECRET"]);
+    let told = problems_of(&[("SESSION_SECRET", STRONG[0].1)]);
+    assert!(told.starts_with("SESSION_SECRET must differ from JWT_SECRET"), "{told}");
+}
+
+#[test]
+fn no_two_secrets_of_any_kind_are_the_same() {
+    let one = "q7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0Gpe";
+    let database = format!("postgres://filot:{one}@127.0.0.1/filot");
+    let redis = format!("redis://:{one}@127.0.0.1:6379");
+    let vars = [
+        ("FILOT_AUDIT_SIGNING_KEY", one),
+        ("BULI2_API_URL", "https://buli2.example"),
+        ("BULI2_API_KEY", one),
+        ("BULI2_SIGNATURE_SECRET", one),
+        ("CF_R2_ENDPOINT", "https://r2.example.com"),
+        ("CF_R2_BUCKET_NAME", "filot"),
+        ("CF_R2_ACCESS_KEY_ID", "an-id"),
+        ("CF_R2_SECRET_ACCESS_KEY", one),
+        ("STACK_SECRET_SERVER_KEY", one),
+        ("REDIS_URL", redis.as_str()),
+        ("DATABASE_URL", database.as_str()),
+    ];
+    let told = problems_of(&vars);
+    assert_eq!(told.lines().count(), 6, "seven places, one of them is the first:\n{told}");
+    assert!(told.contains("DATABASE_URL") && told.contains("REDIS_URL") && !told.contains(one), "{told}");
+}
+
+#[test]
+fn production_and_staging_send_nothing_in_the_clear() {
+    let store = [
+        ("CF_R2_BUCKET_NAME", "filot"),
+        ("CF_R2_ACCESS_KEY_ID", "an-id"),
+        ("CF_R2_SECRET_ACCESS_KEY", "x8Jd3Hs6Jf0Gpeq7Vt2Kx9Lm4Wz1Rb8Y"),
+    ];
+    let buli2 = [
+        ("BULI2_API_KEY", "q7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0Gpe"),
+        ("BULI2_SIGNATURE_SECRET", "b2xJ7vQw9Zt4Lm1Rk8Yc5Nd0Hs3Gf6Pa"),
+    ];
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        ("FILOT_PUBLIC_URL", &["http://api.example.com", "http://0.0.0.0"], &["http://127.0.0.1:8080"]),
+        ("FILOT_FRONTEND_ORIGIN", &["http://app.example.com"], &["http://localhost:3000"]),
+        (
+            "BULI2_API_URL",
+            &["http://buli2.example", "http://10.0.0.7"],
+            &["https://buli2.example", "http://[::1]:80"],
+        ),
+        ("BULI2_CALLBACK_URL", &["http://api.example.com/x"], &["https://api.example.com/x"]),
+        ("STACK_API_URL", &["http://stack.example"], &["http://127.0.0.1:9"]),
+        ("CF_R2_ENDPOINT", &["http://r2.example"], &["https://r2.example", "http://s3.localhost:9000"]),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &["http://collector:4318"], &["http://localhost:4318"]),
+        (
+            "REDIS_URL",
+            &["redis://redis.internal", "rediss://redis.internal/#insecure", "redis://127.0.0.1.example.com"],
+            &["rediss://redis.internal:6379", "redis://127.0.0.1:6379"],
+        ),
+        (
+            "DATABASE_URL",
+            &[
+                "postgres://filot@db.internal/filot",
+                "postgres://filot@db.internal/filot?sslmode=require",
+                "postgresql://filot@db.internal/filot?sslmode=prefer",
+            ],
+            &[
+                "postgres://filot@db.internal/filot?sslmode=verify-full",
+                "postgres://filot@db.internal/filot?sslrootcert=/ca.pem&sslmode=verify-ca",
+                "postgres://filot@127.0.0.1/filot",
+                "postgres:///filot?host=/run/postgresql",
+                "sqlite:///var/lib/filot/filot.db",
+            ],
+        ),
+    ];
+    for (name, refused, taken) in cases {
+        for environment in ["production", "staging"] {
+            let told = |value: &str| {
+                let mut vars = vec![("NODE_ENV", environment), (name, value)];
+                vars.extend(buli2.iter().filter(|_| *name == "BULI2_API_URL"));
+                vars.extend(store.iter().filter(|_| *name == "CF_R2_ENDPOINT"));
+                vars.extend(
+                    [("STACK_PROJECT_ID", "p"), ("STACK_SECRET_SERVER_KEY", "s3rv")]
+                        .iter()
+                        .filter(|_| *name == "STACK_API_URL"),
+                );
+                problems_of(&vars)
+            };
+            for value in *refused {
+                assert!(told(value).contains(name), "{environment}: {name}={value} is taken");
+            }
+            for value in *taken {
+                assert_eq!(told(value), "", "{environment}: {name}={value}");
+            }
+        }
+    }
+    // A host that nobody else stands on the way to, said so by name.
+    let plain = ("FILOT_SERVER_PLAIN_HOSTS", "redis, postgres");
+    assert_eq!(problems_of(&[plain, ("REDIS_URL", "redis://redis:6379")]), "");
+    assert!(problems_of(&[plain, ("REDIS_URL", "redis://redis.example:6379")]).contains("REDIS_URL"));
+}
+
+#[test]
+fn staging_holds_to_the_rules_of_production_but_for_those_it_names() {
+    let staging = ("NODE_ENV", "staging");
+    let Problems(problems) = with(&[staging]).unwrap_err();
+    assert_eq!(problems.len(), 5, "{problems:?}");
+    let all = "secrets,tls,metrics,checkpoints";
+    assert!(with(&[staging, ("FILOT_SERVER_RELAXED", all), ("REDIS_URL", "redis://redis:6379")]).is_ok());
+    assert_eq!(with(&[staging, ("FILOT_SERVER_RELAXED", "secrets")]).unwrap_err().0.len(), 2);
+    assert!(problems_of(&[("FILOT_SERVER_RELAXED", "tls")]).contains("server.relaxed is for staging"));
+    assert!(problems_of(&[staging, ("FILOT_SERVER_RELAXED", "tsl")]).contains("does not know \"tsl\""));
+}
+
+#[test]
+fn a_worker_needs_no_secret_of_the_doors() {
+    let session = STRONG[1];
+    let told = |process, vars: &[(&str, &str)]| {
+        let mut vars: Vec<_> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        vars.push(("NODE_ENV".to_owned(), "production".to_owned()));
+        let read = Config::from_parts_for("", &vars, process);
+        read.err().map(|Problems(problems)| problems.join("\n")).unwrap_or_default()
+    };
+    assert_eq!(told(Process::GpuWorker, &[("BULI2_API_URL", "https://buli2.example")]), "");
+    assert!(told(Process::Worker, &[]).contains("SESSION_SECRET"));
+    assert_eq!(told(Process::Worker, &[session]), "");
+    let buli2 =
+        [session, ("BULI2_API_URL", "https://b.example"), ("BULI2_API_KEY", "k7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0")];
+    assert_eq!(told(Process::Worker, &buli2), "");
+    assert!(told(Process::Worker, &[("REDIS_URL", "redis://redis.example")]).contains("REDIS_URL"));
 }
 
 #[test]
 fn buli2_without_a_strong_signature_secret_is_refused() {
-    let [jwt, session, service] = STRONG;
     let buli2 =
         [("BULI2_API_URL", "https://buli2.example"), ("BULI2_API_KEY", "q7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0Gpe")];
     let with_secret = |environment, secret: Option<&'static str>| {
-        let mut vars = vec![("NODE_ENV", environment), jwt, session, service];
+        let mut vars = vec![("NODE_ENV", environment)];
         vars.extend(buli2);
         vars.extend(secret.map(|secret| ("BULI2_SIGNATURE_SECRET", secret)));
-        with(&vars)
+        production(&vars)
     };
     for environment in ["development", "staging", "production"] {
         let Problems(problems) = with_secret(environment, None).unwrap_err();

@@ -188,8 +188,12 @@ async fn the_description_is_that_of_the_routes() {
 async fn cloudwatch_hears_of_queues_and_verdicts_on_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let settings =
-        [("CLOUDWATCH_ENABLED", "true"), ("METRICS_FLUSH_INTERVAL_MS", "1000"), ("NODE_ENV", "staging")];
+    let settings = [
+        ("CLOUDWATCH_ENABLED", "true"),
+        ("METRICS_FLUSH_INTERVAL_MS", "1000"),
+        ("NODE_ENV", "staging"),
+        ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints"),
+    ];
     let serve = Serve::start(&folder.path().join("data"), &http, &[], &settings).await;
     let account = json!({ "email": "a@example.com", "password": PASSWORD });
     let access = serve.post(&http, "/auth/register", account).await["accessToken"].clone();
