@@ -1,5 +1,6 @@
 //! Results as JSON, a stream of JSON, CSV, or a table.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use filot_cards::assess::Assessment;
@@ -106,7 +107,7 @@ impl<W: Write> Printer<W> {
                 if first {
                     writer.write_record(columns())?;
                 }
-                writer.write_record(row(file, outcome))?;
+                writer.write_record(row(file, outcome).iter().map(|cell| cell_text(cell).into_owned()))?;
                 writer.flush()?;
             }
         }
@@ -160,10 +161,59 @@ fn row(file: &str, outcome: &Outcome) -> Vec<String> {
     }
 }
 
+/// What begins a formula for one spreadsheet or another.
+const FORMULA: &[char] =
+    &['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+/// Spreadsheets keep fifteen digits of a number and turn the rest into zeros; from twelve on they write powers of ten.
+const NUMBER: usize = 11;
+
+/// A cell as spreadsheets must read it: text that would run as a formula, and numbers that would be rounded, get a `'` in
+/// front, which says "text" there and is to be taken off by programs (CWE-1236).
+fn cell_text(text: &str) -> Cow<'_, str> {
+    let long_number = text.len() > NUMBER && text.bytes().all(|b| b.is_ascii_digit());
+    // A zero in front would be lost, too.
+    let padded = text.len() > 1 && text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    if long_number || padded || text.trim_start_matches([' ', '\'', '"']).starts_with(FORMULA) {
+        return Cow::Owned(format!("'{text}"));
+    }
+    Cow::Borrowed(text)
+}
+
 /// The name that JSON has for a value of a closed list.
 pub(super) fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreadsheets_neither_run_nor_round_a_cell() {
+        for (text, cell) in [
+            ("3171234567890123", "'3171234567890123"),
+            ("092542943407000", "'092542943407000"),
+            ("007", "'007"),
+            ("=HYPERLINK(\"http://x.example\")", "'=HYPERLINK(\"http://x.example\")"),
+            ("+62812", "'+62812"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            (" =1", "' =1"),
+            ("'=1", "''=1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("BUDI SANTOSO", "BUDI SANTOSO"),
+            ("09.254.294.3-407.000", "09.254.294.3-407.000"),
+            ("17-08-1990", "17-08-1990"),
+            ("95", "95"),
+            ("0", "0"),
+            ("", ""),
+        ] {
+            assert_eq!(cell_text(text), cell, "{text:?}");
+        }
     }
 }
