@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::{HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
@@ -284,6 +285,11 @@ fn link_parts(id: DocumentId, user: UserId, expires: i64) -> [String; 4] {
 }
 
 fn s3(config: &Service) -> object_store::Result<AmazonS3> {
+    bucket(config, config.storage.bucket.as_deref().unwrap_or_default())
+}
+
+/// A bucket of the store that the configuration names.
+pub(crate) fn bucket(config: &Service, name: &str) -> object_store::Result<AmazonS3> {
     let storage = &config.storage;
     let endpoint = storage.endpoint.as_deref().unwrap_or_default();
     // A document waits in the queue anyway, so a failing store is not waited for long.
@@ -300,15 +306,37 @@ fn s3(config: &Service) -> object_store::Result<AmazonS3> {
         .with_endpoint(endpoint.trim_end_matches('/'))
         .with_virtual_hosted_style_request(false)
         .with_region(&storage.region)
-        .with_bucket_name(storage.bucket.as_deref().unwrap_or_default())
+        .with_bucket_name(name)
         .with_access_key_id(exposed(&storage.access_key_id).unwrap_or_default())
         .with_secret_access_key(exposed(&storage.secret_access_key).unwrap_or_default())
-        .with_client_options(
-            ClientOptions::new()
-                .with_allow_http(endpoint.starts_with("http://"))
-                .with_connect_timeout(Duration::from_secs(3))
-                .with_timeout(Duration::from_secs(10)),
-        )
+        // For the signing alone; what sends is [`NoRedirects`].
+        .with_client_options(ClientOptions::new().with_allow_http(endpoint.starts_with("http://")))
+        .with_http_connector(NoRedirects { allow_http: endpoint.starts_with("http://") })
         .with_retry(retry)
         .build()
+}
+
+/// Makes the client for the file store. An answer must not lead it, and a photo with it, to another address.
+#[derive(Debug)]
+struct NoRedirects {
+    allow_http: bool,
+}
+
+impl HttpConnector for NoRedirects {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            // A length is that of the file, not of what it was packed to.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .https_only(!self.allow_http)
+            .connect_timeout(Duration::from_secs(3))
+            .timeout(Duration::from_secs(10))
+            .build()
+            .map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
+        Ok(HttpClient::new(client))
+    }
 }

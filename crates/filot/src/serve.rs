@@ -184,6 +184,7 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     crate::heap::give_back_large_buffers();
+    leave_no_core_dump();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();
@@ -196,6 +197,20 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     // A reading may still hold a blocking thread; its document goes back by its lease.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Photos, names and keys are in the memory of this process and of its children: none of it is written to a disk when one
+/// of them dies, and no other process of the same user may look into it.
+fn leave_no_core_dump() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, setrlimit};
+        let limited =
+            setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| nix::sys::prctl::set_dumpable(false));
+        if let Err(error) = limited {
+            warn!(%error, "core dumps cannot be switched off: a crash may leave personal data on a disk");
+        }
+    }
 }
 
 async fn asked_to_stop() {

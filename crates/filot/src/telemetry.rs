@@ -10,13 +10,17 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::lines::Lines;
 use self::traces::Traces;
 use crate::config::service::{LogFormat, Service};
-use crate::pii::Redacting;
 
 pub mod emf;
 pub mod gauges;
+mod levels;
+mod lines;
 pub mod traces;
+
+pub(crate) use levels::log_level;
 
 /// Why there are no logs or metrics.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,8 @@ pub enum Error {
     Logs(#[source] TryInitErrorBox),
     #[error("traces cannot be sent to OTEL_EXPORTER_OTLP_ENDPOINT")]
     Traces(#[from] ExporterBuildError),
+    #[error("the HTTP client for traces cannot be set up")]
+    Client(#[from] reqwest::Error),
     #[error("metrics cannot be set up")]
     Metrics(#[from] BuildError),
     #[error("metrics are set up already")]
@@ -35,7 +41,7 @@ pub enum Error {
 
 type TryInitErrorBox = Box<TryInitError>;
 
-/// Starts logging to standard error: JSON lines, or text on a terminal. Every line is redacted. Traces are sent, if there
+/// Starts logging to standard error: JSON lines, or text on a terminal. [`lines`] says what they show. Traces are sent, if there
 /// is a collector, for as long as what is returned is kept.
 ///
 /// # Errors
@@ -54,16 +60,14 @@ pub fn start(config: &Service) -> Result<Traces, Error> {
         traces::TARGET
     );
     let filter = EnvFilter::try_new(filter)?;
+    let lines = Lines { json };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| Redacting(io::stderr()))
+        .fmt_fields(lines)
+        .event_format(lines)
+        .with_writer(io::stderr)
         // It would complain to standard error of what it could not write there, and that ends the process: a log on a
         // full disk is no reason to stop.
         .log_internal_errors(false);
-    let lines = if json {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
-    } else {
-        lines.with_ansi(io::stderr().is_terminal()).boxed()
-    };
     let traces = Traces::start(config)?;
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer());
     subscriber.try_init().map_err(|error| Error::Logs(Box::new(error)))?;
@@ -129,6 +133,15 @@ fn describe() {
     describe_counter!("filot_buli2_calls_total", "Reviews handed to BULI2, by outcome");
     describe_counter!("filot_buli2_answers_total", "Signed answers of BULI2, by outcome");
     describe_counter!("filot_buli2_forged_total", "Answers whose signature was refused, by code");
+    describe_gauge!("filot_dead_documents", "Documents given up, on all lanes");
+    describe_counter!("filot_unauthorized_total", "Requests answered with 401");
+    describe_counter!("filot_failed_sign_ins_total", "Sign-ins with a wrong e-mail or password");
+    describe_gauge!("filot_reviews_overdue", "Reviews that the desk has had for longer than desk.late_s");
+    describe_gauge!("filot_checkpoint_overdue", "1 when no checkpoint was set for two intervals");
+    describe_gauge!("filot_audit_broken", "1 when the audit trail was found to be changed");
+    describe_gauge!("filot_backup_overdue", "1 when no backup was noted for server.backup_interval_s");
+    describe_gauge!("filot_disk_used_percent", "How full the disk of the data folder is");
+    describe_gauge!("filot_queue_may_evict", "1 when Redis may throw jobs away: maxmemory-policy");
     describe_histogram!("filot_reading_seconds", Unit::Seconds, "Time from begin to decision of one reading");
     describe_histogram!("filot_verdict_seconds", Unit::Seconds, "Time from upload to the end of the reading");
 }

@@ -13,7 +13,7 @@ use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -24,6 +24,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::Error;
 use crate::config::service::Service;
 use crate::document::DocumentId;
 use crate::queue::Lane;
@@ -43,12 +44,12 @@ impl Traces {
     /// the `OTEL_…` variables. Call it outside the runtime: the exporter has a thread of its own.
     ///
     /// # Errors
-    /// When the exporter cannot be set up. That the collector does not answer is none: spans are dropped then.
-    pub fn start(config: &Service) -> Result<Self, ExporterBuildError> {
+    /// When client or exporter cannot be set up. That the collector does not answer is none: spans are dropped then.
+    pub fn start(config: &Service) -> Result<Self, Error> {
         let Some(collector) = &config.traces.endpoint else { return Ok(Self(None)) };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(reqwest::blocking::Client::new())
+            .with_http_client(client()?)
             .with_endpoint(format!("{}/v1/traces", collector.trim_end_matches('/')))
             .with_timeout(PATIENCE)
             .build()?;
@@ -76,6 +77,15 @@ impl Traces {
             .with_tracked_inactivity(false);
         Some(layer.with_filter(own_spans))
     }
+}
+
+/// A client that goes to the collector and nowhere else: an answer must not lead it, and spans with it, to another address.
+fn client() -> reqwest::Result<reqwest::blocking::Client> {
+    reqwest::blocking::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
 }
 
 impl Drop for Traces {
@@ -113,6 +123,9 @@ pub fn request(method: &Method, route: &str, id: &str, headers: &HeaderMap) -> S
 
 /// How a request ended.
 pub fn answered(request: &Span, status: u16) {
+    if status == 401 {
+        metrics::counter!("filot_unauthorized_total").increment(1);
+    }
     request.record("http.response.status_code", status);
     if status >= 500 {
         request.record("otel.status_code", "ERROR");
