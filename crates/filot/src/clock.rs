@@ -20,6 +20,8 @@ enum Source {
     Hand(&'static AtomicI64),
     /// Wrong by so many milliseconds.
     Skewed(i64),
+    /// The same, put right by what a clock that all share has said.
+    Corrected { wrong_by: i64, correction: &'static AtomicI64 },
 }
 
 impl Clock {
@@ -39,12 +41,39 @@ impl Clock {
         Self(Source::Skewed(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The clock of processes that have to agree: it is put right by [`Clock::correct`]. One that is moved by hand, or always
+    /// shows the same day, stays as it is. Its copies share the correction, which is never freed.
+    pub fn correctable(self) -> Self {
+        let wrong_by = match self.0 {
+            Source::System => 0,
+            Source::Skewed(by) => by,
+            _ => return self,
+        };
+        Self(Source::Corrected { wrong_by, correction: Box::leak(Box::new(AtomicI64::new(0))) })
+    }
+
+    /// Whether [`Clock::correct`] does anything.
+    pub fn is_correctable(&self) -> bool {
+        matches!(self.0, Source::Corrected { .. })
+    }
+
+    /// Moves a clock made by [`Clock::correctable`].
+    pub fn correct(&self, by: SignedDuration) {
+        if let Source::Corrected { correction, .. } = self.0 {
+            correction.fetch_add(i64::try_from(by.as_millis()).unwrap_or(0), Ordering::SeqCst);
+        }
+    }
+
     /// Now, in whole milliseconds: what every database keeps without loss.
     pub fn now(&self) -> Timestamp {
         let millis = match self.0 {
             Source::System | Source::Day(_) => Timestamp::now().as_millisecond(),
             Source::Hand(at) => at.load(Ordering::SeqCst),
             Source::Skewed(by) => Timestamp::now().as_millisecond().saturating_add(by),
+            Source::Corrected { wrong_by, correction } => Timestamp::now()
+                .as_millisecond()
+                .saturating_add(wrong_by)
+                .saturating_add(correction.load(Ordering::SeqCst)),
         };
         Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
@@ -53,7 +82,7 @@ impl Clock {
     pub fn today(&self) -> Date {
         match self.0 {
             Source::Day(day) => day,
-            Source::System | Source::Hand(_) | Source::Skewed(_) => {
+            Source::System | Source::Hand(_) | Source::Skewed(_) | Source::Corrected { .. } => {
                 Offset::constant(7).to_datetime(self.now()).date()
             }
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sea_orm::prelude::DateTimeUtc;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -48,6 +48,7 @@ mod second_factors;
 mod sessions;
 mod snapshot;
 mod statistics;
+mod upkeep;
 
 pub use accounts::{AccountChange, NewUser, Profile, ProfileChange, Role, User};
 pub use agreement::Agreement;
@@ -193,7 +194,11 @@ impl Store {
             .statement_timeout(Duration::from_secs(20))
             .sqlx_logging(false);
         let db = Database::connect(options).await?;
-        Ok(Self { db, clock, route: ReviewRoute::Desk, writer: None, known: KnownReadings::new() })
+        // Its processes run on several machines. What they lease to each other they have to read off one clock.
+        let clock = clock.correctable();
+        let store = Self { db, clock, route: ReviewRoute::Desk, writer: None, known: KnownReadings::new() };
+        store.follow_clock().await?;
+        Ok(store)
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
@@ -294,6 +299,30 @@ impl Store {
     /// When it does not.
     pub async fn ping(&self) -> Result<()> {
         self.db.query_one_raw(Statement::from_string(self.backend(), "SELECT 1")).await?;
+        Ok(())
+    }
+
+    /// Puts the clock of this store right by that of the database, so that leases end at one time for all processes. The
+    /// processes of one SQLite file share the clock of their machine.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn follow_clock(&self) -> Result<()> {
+        /// An answer that took longer says too little.
+        const PROMPT: SignedDuration = SignedDuration::from_secs(1);
+        if !self.clock.is_correctable() {
+            return Ok(());
+        }
+        let asked = self.clock.now();
+        let sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+        let rows = self.query(sql, Vec::new()).await?;
+        let took = self.clock.now().duration_since(asked);
+        if let Some(row) = rows.first()
+            && took < PROMPT
+        {
+            let theirs = SignedDuration::from_millis(row.try_get("", "now")?);
+            self.clock.correct(theirs - asked.as_duration() - took / 2);
+        }
         Ok(())
     }
 

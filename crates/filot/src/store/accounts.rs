@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::audit::{Actor, AuditEntry};
 use super::entity::{profiles, users};
 use super::{Error, Result, Store, from_utc};
+use crate::audit::commitment;
 use crate::document::{UserId, spelled};
 
 spelled! {
@@ -80,6 +81,14 @@ impl Store {
     /// # Errors
     /// `Taken` when the e-mail or the provider's subject has an account.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        self.create_user_by(new, None).await
+    }
+
+    /// The same for somebody else than the person themselves.
+    ///
+    /// # Errors
+    /// As [`Store::create_user`].
+    pub async fn create_user_by(&self, new: NewUser, actor: Option<&Actor>) -> Result<User> {
         let tx = self.begin().await?;
         let now = self.now();
         let id = UserId::new();
@@ -106,7 +115,9 @@ impl Store {
             updated_at: Set(now),
         };
         profile.insert(&tx.tx).await?;
-        self.write_audit(&tx, entry(&Actor::User(id), "user.create", id)).await?;
+        let (own, after) = (Actor::User(id), Some(user.role.clone()));
+        let actor = actor.unwrap_or(&own);
+        self.write_audit(&tx, AuditEntry { after, ..entry(actor, "user.create", id) }).await?;
         tx.commit().await?;
         user.try_into()
     }
@@ -266,19 +277,31 @@ impl Store {
     pub async fn update_profile(&self, user: UserId, change: ProfileChange) -> Result<Profile> {
         let tx = self.begin().await?;
         let mut row = profiles::ActiveModel { updated_at: Set(self.now()), ..Default::default() };
+        let mut changed = Vec::new();
         if let Some(full_name) = change.full_name {
             row.full_name = Set(full_name);
+            changed.push("fullName");
         }
         if let Some(phone) = change.phone {
             row.phone = Set(phone);
+            changed.push("phone");
         }
-        let changed = profiles::Entity::update_many()
+        let rows = profiles::Entity::update_many()
             .set(row)
             .filter(profiles::Column::UserId.eq(user.0))
             .exec_with_returning(&tx.tx)
             .await?;
+        let row = rows.into_iter().next().ok_or(Error::NotFound)?;
+        // The name is what evidence files show of officers. Its hash binds the entry to it without giving it away.
+        let look = |field: &&str| match (*field, &row.full_name) {
+            ("fullName", Some(name)) => format!("fullName {}", commitment(row.id, "fullName", name)),
+            (field, _) => field.to_owned(),
+        };
+        let after = Some(changed.iter().map(look).collect::<Vec<_>>().join(", "));
+        let actor = &Actor::User(user);
+        self.write_audit(&tx, AuditEntry { after, ..entry(actor, "profile.change", user) }).await?;
         tx.commit().await?;
-        Ok(changed.into_iter().next().ok_or(Error::NotFound)?.into())
+        Ok(row.into())
     }
 }
 

@@ -6,7 +6,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
-use super::audit::Actor;
+use super::audit::{Actor, AuditEntry};
 use super::entity::documents;
 use super::events::EventKind;
 use super::idempotency::IdempotencyKey;
@@ -46,7 +46,17 @@ impl Store {
     /// `Taken` if the id exists, `NotFound` if the user does not.
     pub async fn create_document(&self, new: NewDocument, enqueue: bool) -> Result<Document> {
         let tx = self.begin().await?;
+        let (id, owner) = (new.id, Actor::User(new.user_id));
         let row = self.insert_document(&tx, new, enqueue, None).await?;
+        let entry = AuditEntry {
+            actor: &owner,
+            action: "document.upload",
+            subject: format!("document:{id}"),
+            reason: None,
+            before: None,
+            after: Some(format!("{} {}", row.status, row.verification_status)),
+        };
+        self.write_audit(&tx, entry).await?;
         crate::failpoint::hit("store.create.before_commit");
         tx.commit().await?;
         crate::failpoint::hit("store.create.after_commit");

@@ -6,7 +6,7 @@ use sea_orm::Value;
 use sea_orm::prelude::DateTimeUtc;
 use uuid::Uuid;
 
-use super::{EventKind, Result, ReviewStatus, Store, from_utc, to_utc};
+use super::{EventKind, Result, ReviewRoute, ReviewStatus, Store, from_utc, to_utc};
 use crate::document::{UserId, Verification};
 
 /// Officers listed by their speed.
@@ -58,6 +58,17 @@ pub struct Queue {
 }
 
 impl Store {
+    /// Counts the reviews that wait for the desk since before `since`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_overdue(&self, since: Timestamp) -> Result<u64> {
+        let sql = "SELECT COUNT(*) AS n FROM reviews WHERE status = $1 AND route = $2 AND created_at < $3";
+        let (status, route) = (ReviewStatus::Pending.as_str(), ReviewRoute::Desk.as_str());
+        let rows = self.query(sql, vec![status.into(), route.into(), to_utc(since).into()]).await?;
+        rows.first().map_or(Ok(0), |row| count(row, "n"))
+    }
+
     /// Counts the events in each span between two of the bounds, which ascend.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::escalation;
 use crate::app::App;
+use crate::config::Process;
 use crate::store::EffectKind;
 
 /// A document waiting this long is looked up in the queue again.
@@ -18,8 +19,10 @@ const WAITING: SignedDuration = SignedDuration::from_secs(20);
 const BATCH: u64 = 500;
 /// How long one process has for an effect before another may try.
 const EFFECT_LEASE: Duration = Duration::from_secs(60);
-/// Between two searches for forgotten files.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Between two searches for forgotten files, and between two times that old rows are removed.
+const HOURLY: SignedDuration = SignedDuration::from_hours(1);
+/// How often to look whether they are due.
+const DUE_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 /// Files younger than this may belong to an upload that is still going on.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Files looked at in one step of a sweep.
@@ -29,30 +32,29 @@ const SWEEP_STEP: usize = 1000;
 /// is decided and stays as it is.
 const CALLBACKS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// Does all of it until `stop`. Handing reviews over may take as long as BULI2 does, and holds up nothing else.
+/// Does all of it until `stop`. Handing reviews over may take as long as BULI2 does, and holds up nothing else. A GPU worker
+/// looks after the queue alone: the rest needs secrets that it is not given.
 pub async fn run_upkeep(app: App, stop: CancellationToken) {
+    if app.config.service.process == Process::GpuWorker {
+        return run_rounds(&app, &stop).await;
+    }
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
     tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), checkpoints);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {
     let every = Duration::from_millis(app.config.service.worker.reaper_interval_ms);
-    let mut ticks: u64 = 0;
-    let sweep_every = (SWEEP_INTERVAL.as_millis() / every.as_millis().max(1)) as u64;
+    let mut looked = None;
     loop {
-        round(app).await;
-        if ticks % sweep_every.max(1) == sweep_every / 2 {
-            if let Err(error) = sweep_files(app, FORGOTTEN_AFTER).await {
-                warn!(error, "no search for forgotten files");
-            }
-            if let Err(error) = app.store.idempotency_expire().await {
-                warn!(%error, "old requests not forgotten");
-            }
-            if let Err(error) = app.store.forget_callbacks(app.clock.now() - CALLBACKS_KEPT).await {
-                warn!(%error, "old events of BULI2 not forgotten");
+        look_after_queue(app).await;
+        if app.config.service.process != Process::GpuWorker {
+            carry_out(app).await;
+            let now = app.clock.now();
+            if looked.is_none_or(|looked| now.duration_since(looked).abs() >= DUE_INTERVAL) {
+                looked = Some(now);
+                do_what_is_due(app).await;
             }
         }
-        ticks += 1;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
@@ -60,14 +62,56 @@ async fn run_rounds(app: &App, stop: &CancellationToken) {
     }
 }
 
+/// What one process of all does every hour, however often processes start and stop.
+async fn do_what_is_due(app: &App) {
+    if is_due(app, "sweep").await
+        && let Err(error) = sweep_files(app, FORGOTTEN_AFTER).await
+    {
+        warn!(error, "no search for forgotten files");
+    }
+    if is_due(app, "purge").await {
+        purge(app).await;
+    }
+}
+
+async fn is_due(app: &App, task: &str) -> bool {
+    app.store.is_due(task, HOURLY).await.unwrap_or_else(|error| {
+        warn!(%error, task, "not known whether it is due");
+        false
+    })
+}
+
+/// Removes rows that nobody needs any more.
+async fn purge(app: &App) {
+    if let Err(error) = app.store.idempotency_expire().await {
+        warn!(%error, "old requests not forgotten");
+    }
+    if let Err(error) = app.store.forget_callbacks(app.clock.now() - CALLBACKS_KEPT).await {
+        warn!(%error, "old events of BULI2 not forgotten");
+    }
+    let life = i64::try_from(app.config.service.auth.refresh_token_s).unwrap_or(i64::MAX / 2);
+    match app.store.purge(SignedDuration::from_secs(life)).await {
+        Ok(gone) => {
+            for (table, count) in gone.into_iter().filter(|(_, count)| *count > 0) {
+                info!(what = table, count, "old rows removed");
+            }
+        }
+        Err(error) => warn!(%error, "old sessions, links and effects not removed"),
+    }
+}
+
 /// One round: ended leases, the GPU lane without readers, documents without a job, effects.
 pub async fn upkeep_once(app: &App) {
-    round(app).await;
+    look_after_queue(app).await;
+    carry_out(app).await;
     escalation::escalate_once(app).await;
 }
 
-async fn round(app: &App) {
+async fn look_after_queue(app: &App) {
     app.decoded.forget_old();
+    if let Err(error) = app.store.follow_clock().await {
+        warn!(%error, "the clock of the database is not known");
+    }
     match app.queue.reap().await {
         Ok(0) => {}
         Ok(count) => info!(count, "leases had ended, their documents are back in line"),
@@ -86,6 +130,11 @@ async fn round(app: &App) {
     }
     crate::failpoint::hit("upkeep.after_reap");
     dispatch_unattended(app).await;
+}
+
+/// What decisions and deletions have called for.
+async fn carry_out(app: &App) {
+    app.failed_sign_ins.write(&app.store, app.clock.now()).await;
     if let Err(error) = crate::desk::settle(app).await {
         warn!(%error, "decisions of the desk not carried out");
     }
