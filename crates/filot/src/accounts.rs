@@ -55,7 +55,7 @@ pub fn create(
         if app.store.user_by_email(email).await?.is_some() {
             return Err(anyhow!("there is an account with this e-mail already; see filot change-user"));
         }
-        auth.create(email, &password, name, role).await?;
+        auth.create(email, &password, name, role, Some(&Actor::Operator)).await?;
         Ok(made)
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::audit::FailedSignIns;
 use crate::blobs::{self, Blobs};
 use crate::buli2::Buli2;
 use crate::card_reader::CardReader;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub readers: Arc<Semaphore>,
     /// One permit for each upload that may be decoded at a time.
     pub decoders: Arc<Semaphore>,
+    /// Failed sign-ins that are not in the audit trail yet.
+    pub failed_sign_ins: FailedSignIns,
     /// What uploads decoded and readers have not come for yet.
     pub decoded: DecodedPhotos,
 }
@@ -126,6 +129,7 @@ impl App {
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),
+            failed_sign_ins: FailedSignIns::default(),
             decoded: DecodedPhotos::default(),
             config,
         })))

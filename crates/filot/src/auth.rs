@@ -198,11 +198,11 @@ impl Auth {
     /// # Errors
     /// `Weak` for an unusable e-mail or password, `Taken`, `Busy`.
     pub async fn register(&self, email: &str, password: &str, full_name: Option<String>) -> Result<Grant> {
-        let user = self.create(email, password, full_name, Role::User).await?;
+        let user = self.create(email, password, full_name, Role::User, None).await?;
         self.grant(user).await
     }
 
-    /// Makes a local account.
+    /// Makes a local account, by `actor` if that is not the person themselves.
     ///
     /// # Errors
     /// As [`Auth::register`].
@@ -212,6 +212,7 @@ impl Auth {
         password: &str,
         full_name: Option<String>,
         role: Role,
+        actor: Option<&Actor>,
     ) -> Result<User> {
         password::check_email(email).map_err(Error::Weak)?;
         password::check(password).map_err(Error::Weak)?;
@@ -224,7 +225,7 @@ impl Auth {
             role,
             full_name,
         };
-        match self.app.store.create_user(new).await {
+        match self.app.store.create_user_by(new, actor).await {
             Err(store::Error::Taken) => Err(Error::Taken),
             other => Ok(other?),
         }
@@ -256,7 +257,10 @@ impl Auth {
         let fits = self.passwords.verify(password, hash).await.ok_or(Error::Busy)?;
         match user {
             Some(user) if fits && !user.disabled => Ok(user),
-            _ => Err(Error::Credentials),
+            user => {
+                self.app.failed_sign_ins.count(user.map(|user| user.id), None);
+                Err(Error::Credentials)
+            }
         }
     }
 
@@ -374,7 +378,7 @@ impl Auth {
         }
         let token = self.app.store.redeem_one_time(FIRST_ADMIN, &hash_token(token)).await?;
         token.ok_or(Error::Link)?;
-        let user = self.create(email, password, None, Role::Admin).await?;
+        let user = self.create(email, password, None, Role::Admin, None).await?;
         self.grant(user).await
     }
 

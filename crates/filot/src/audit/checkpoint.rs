@@ -87,7 +87,13 @@ impl Checkpoint {
         Ok(last.filter(|last| last.format == FORMAT && last.is_signed()))
     }
 
-    fn read(number: usize, line: &str, trusted: &[String]) -> Result<Self, Unfit> {
+    /// Where the trail stood, to be followed from there; `None` if it is not signed with the key of `keys`.
+    pub(super) fn start(&self, keys: &Keys) -> Option<Chain> {
+        (self.public_key == keys.public_key() && self.is_signed())
+            .then(|| Chain::at(self.seq, self.hash.clone()))
+    }
+
+    pub(super) fn read(number: usize, line: &str, trusted: &[String]) -> Result<Self, Unfit> {
         let checkpoint: Self = serde_json::from_str(line).map_err(|_| Unfit::Form(number))?;
         if checkpoint.format != FORMAT {
             return Err(Unfit::Form(number));

@@ -10,6 +10,7 @@ use super::case::{Case, Heard};
 use super::chain::Entry;
 use super::checkpoint::Checkpoint;
 use super::evidence::Evidence;
+use super::keeper::Places;
 use super::watch::{self, Verified};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,30 +24,34 @@ const TRIES: u32 = 6;
 /// How a check ended: what to tell, and whether everything fits.
 pub type Finding = Result<String, String>;
 
-/// Follows the trail, and holds it against the checkpoints of a file. Those have to be signed with the key of this
-/// installation, or with `public_key`.
+/// Follows the trail, and holds it against the checkpoints of a file and of the places of the configuration. Those have to
+/// be signed with the key of this installation, or with `public_key`.
 ///
 /// # Errors
-/// When the database or the file cannot be read.
+/// When the database, the file, or one of those places cannot be read.
 pub fn verify(
     config: &Config,
     checkpoint: Option<&Path>,
     public_key: Option<String>,
 ) -> anyhow::Result<Finding> {
-    let known = match checkpoint {
-        None => Vec::new(),
+    let keys = Keys::load(&config.service)?;
+    let mut trusted = vec![keys.public_key()];
+    trusted.extend(public_key);
+    let named = match checkpoint {
+        None => None,
         Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let mut trusted = vec![Keys::load(&config.service)?.public_key()];
-            trusted.extend(public_key);
-            match Checkpoint::read_all(&text, &trusted) {
-                Ok(known) => known,
-                Err(unfit) => return Ok(Err(unfit.to_string())),
-            }
+            Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?)
         }
     };
     runtime()?.block_on(async {
+        let own = Places::of(&config.service)?.read_all().await?;
+        let mut known = Vec::new();
+        for text in named.iter().chain(&own).filter(|text| named.is_some() || !text.trim().is_empty()) {
+            match Checkpoint::read_all(text, &trusted) {
+                Ok(some) => known.extend(some),
+                Err(unfit) => return Ok(Err(unfit.to_string())),
+            }
+        }
         let store = Store::connect(&config.service, Clock::default()).await?;
         Ok(match watch::verify_trail(&store, &known).await? {
             Verified::Broken(broken) => Err(broken.to_string()),

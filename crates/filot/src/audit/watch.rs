@@ -1,15 +1,10 @@
-//! Following the trail in the database, and setting checkpoints.
+//! Following the trail in the database.
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::chain::{Broken, Chain};
 use super::checkpoint::Checkpoint;
-use crate::app::App;
 use crate::store::{self, Store};
 
 /// Entries read in one step.
@@ -28,7 +23,19 @@ pub enum Verified {
 /// # Errors
 /// When the database does not answer.
 pub async fn verify_trail(store: &Store, checkpoints: &[Checkpoint]) -> store::Result<Verified> {
-    match follow(store, checkpoints).await {
+    verify_from(store, Chain::default(), checkpoints).await
+}
+
+/// Follows the trail from `start`, whose entry must be there as it was, to its end.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn verify_from(
+    store: &Store,
+    start: Chain,
+    checkpoints: &[Checkpoint],
+) -> store::Result<Verified> {
+    match follow(store, start, checkpoints).await {
         Ok(chain) => Ok(Verified::Whole(chain)),
         Err(Ended::Broken(broken)) => Ok(Verified::Broken(broken)),
         Err(Ended::Store(error)) => Err(error),
@@ -52,8 +59,19 @@ impl From<store::Error> for Ended {
     }
 }
 
-async fn follow(store: &Store, checkpoints: &[Checkpoint]) -> Result<Chain, Ended> {
-    let mut chain = Chain::default();
+async fn follow(store: &Store, mut chain: Chain, checkpoints: &[Checkpoint]) -> Result<Chain, Ended> {
+    if chain.seq() > 0 {
+        let known = chain.seq();
+        let entries = store.audit_after(known - 1, 1).await?;
+        match entries.first().filter(|entry| entry.seq == known) {
+            Some(entry) if entry.hash == chain.hash() && entry.digest() == entry.hash => {}
+            Some(_) => return Err(Broken::OtherThanCheckpoint(known).into()),
+            None => {
+                let last = head(store).await?.seq();
+                return Err(Broken::BehindCheckpoint { checkpoint: known, last }.into());
+            }
+        }
+    }
     loop {
         let entries = store.audit_after(chain.seq(), STEP).await?;
         for entry in &entries {
@@ -90,35 +108,6 @@ async fn head(store: &Store) -> Result<Chain, Ended> {
     match store.audit_head().await {
         Err(store::Error::Corrupt(_)) => Err(Broken::Head.into()),
         other => Ok(other?),
-    }
-}
-
-/// Adds a checkpoint to the file of the configuration from time to time until `stop`; nothing if there is none.
-pub async fn keep_checkpoints(app: &App, stop: &CancellationToken) {
-    let config = &app.config.service.audit;
-    let Some(path) = &config.checkpoint_file else { return };
-    let every = Duration::from_secs(config.checkpoint_interval_s);
-    let mut last = None;
-    loop {
-        match app.store.audit_head().await {
-            Ok(head) if last.as_ref() != Some(&head) => {
-                let checkpoint = Checkpoint::sign(&head, app.clock.now(), &app.keys);
-                match add(path, &checkpoint) {
-                    Ok(()) => {
-                        info!(entry = head.seq(), "audit trail: checkpoint set");
-                        last = Some(head);
-                    }
-                    Err(error) => {
-                        warn!(%error, "no checkpoint of the audit trail: the file cannot be written")
-                    }
-                }
-            }
-            Ok(_) => {}
-            Err(error) => warn!(%error, "no checkpoint of the audit trail"),
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
-            return;
-        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Desk {
     pub(crate) async fn staff(&self, name: &'static str, role: Role) -> Staff {
         let email = format!("{}@example.com", uuid::Uuid::now_v7());
         let auth = Auth::new(self.it.app.clone()).unwrap();
-        auth.create(&email, PASSWORD, Some(name.to_owned()), role).await.unwrap();
+        auth.create(&email, PASSWORD, Some(name.to_owned()), role, None).await.unwrap();
         Staff { email, name, secret: None }
     }
 
