@@ -28,7 +28,7 @@ if len(sys.argv) > 1:
 
 # CloudWatch: names and dimensions as the program's table has them.
 table = {}
-for block in re.findall(r"Row \{(.*?)\n    \}", SOURCE, re.S):
+for block in re.findall(r"Row \{(.*?)\}", SOURCE, re.S):
     name = re.search(r'name: "(filot\.[\w.]+)"', block)
     if name:
         table[name[1]] = {dimension for _, dimension in re.findall(r'\("(\w+)", "(\w+)"\)', block)}

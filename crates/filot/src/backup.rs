@@ -22,6 +22,20 @@ const KEY: &str = "master.key";
 const FILES: &str = "files";
 const SUMS: &str = "SHA256SUMS";
 
+/// The task under which a backup is noted.
+pub(crate) const BACKUP: &str = "backup";
+
+/// Notes that a backup was made by other means, such as `pg_dump`.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn note(config: &Config) -> anyhow::Result<()> {
+    serve::runtime()?.block_on(async {
+        Store::connect(&config.service, Clock::default()).await?.note_done(BACKUP).await?;
+        Ok(())
+    })
+}
+
 /// What a backup holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
@@ -90,6 +104,7 @@ async fn write(config: &Config, work: &Path, partial: &Path) -> anyhow::Result<C
         archive.add(KEY, &fs::read(key_file)?)?;
     }
     archive.finish()?;
+    store.note_done(BACKUP).await?;
     Ok(Contents { documents, deleted_meanwhile: gone.len() })
 }
 

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 
 use crate::bench::Contender;
 use crate::clock::Clock;
-use crate::config::{Config, Engine, Runtime};
+use crate::config::{Config, Engine, Process, Runtime};
 use crate::document::{DocumentId, UserId};
 use crate::queue::Lane;
 use crate::reader::Reader;
@@ -92,6 +92,12 @@ enum Command {
     Selftest {
         #[command(subcommand)]
         command: SelftestCommand,
+    },
+    /// Read the settings and say whether a process may start with them; 0 if so, 64 if not
+    CheckSettings {
+        /// The process that they are for
+        #[arg(long = "for", value_enum, default_value_t = ProcessArg::Api)]
+        process: ProcessArg,
     },
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
@@ -233,8 +239,32 @@ struct DemoArgs {
 #[derive(Debug, clap::Args)]
 struct BackupArgs {
     /// The file to write; must not exist
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "note")]
+    out: Option<PathBuf>,
+    /// Write nothing: only note that a backup was made by other means, such as pg_dump. Doctor and alarm go by that
+    #[arg(long, conflicts_with = "out")]
+    note: bool,
+}
+
+/// A process of the service, as `check-settings` spells it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ProcessArg {
+    /// `filot serve`, and the commands of operators
+    Api,
+    /// `filot worker`
+    Worker,
+    /// `filot worker --lane gpu`
+    GpuWorker,
+}
+
+impl From<ProcessArg> for Process {
+    fn from(arg: ProcessArg) -> Self {
+        match arg {
+            ProcessArg::Api => Self::Api,
+            ProcessArg::Worker => Self::Worker,
+            ProcessArg::GpuWorker => Self::GpuWorker,
+        }
+    }
 }
 
 /// Check a backup and unpack it into the data folder, which must hold no database
@@ -340,11 +370,12 @@ struct ResetSecondFactorArgs {
 enum AuditCommand {
     /// Follow the trail and say whether anything in it was changed; 0 if not, 65 if so
     Verify {
-        /// File with checkpoints; shows also whether the end was cut off or all of it written anew
+        /// File with checkpoints, beside those of audit.checkpoint_file and audit.checkpoint_bucket; they show also
+        /// whether the end was cut off or all of it written anew
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
         /// A former key of this installation that checkpoints may be signed with
-        #[arg(long, value_name = "KEY", requires = "checkpoint")]
+        #[arg(long, value_name = "KEY")]
         public_key: Option<String>,
     },
     /// Add a signed line about the present end of the trail to a file, to be kept elsewhere
@@ -428,7 +459,13 @@ impl Cli {
             let photo = args.photo.as_deref();
             return found(audit::verify_evidence(&args.file, args.public_key.as_deref(), photo));
         }
-        let config = match Config::load(self.config.as_deref()) {
+        let process = match self.command {
+            Command::Worker { lane: LaneArg::Gpu, .. } => Process::GpuWorker,
+            Command::Worker { .. } => Process::Worker,
+            Command::CheckSettings { process } => process.into(),
+            _ => Process::Api,
+        };
+        let config = match Config::load_for(self.config.as_deref(), process) {
             Ok(config) => config,
             Err(problems) => return complain(EXIT_USAGE, &problems),
         };
@@ -490,9 +527,12 @@ impl Cli {
             })),
             Command::Health { ready } => health(&config, ready),
             Command::Demo(args) => ran(demo::run(config, args.count, args.seed)),
-            Command::Backup(args) => ran(backup::backup(&config, &args.out).map(|contents| {
-                tell(&format!("{} documents in {}", contents.documents, args.out.display()));
-            })),
+            Command::Backup(BackupArgs { out: None, .. }) => ran(backup::note(&config)),
+            Command::Backup(BackupArgs { out: Some(out), .. }) => {
+                ran(backup::backup(&config, &out).map(|contents| {
+                    tell(&format!("{} documents in {}", contents.documents, out.display()));
+                }))
+            }
             Command::Restore(args) => {
                 ran(backup::restore(&config, &args.file, args.verify).map(|documents| {
                     let did = if args.verify { "is whole" } else { "is restored" };
@@ -508,6 +548,10 @@ impl Cli {
             }
             Command::Audit { command } => run_audit(command, &config),
             Command::Selftest { command } => run_selftest(command, config),
+            Command::CheckSettings { .. } => {
+                tell("the settings are usable");
+                0
+            }
             Command::Openapi => match http::openapi().to_pretty_json() {
                 Ok(json) => ran(writeln!(io::stdout(), "{json}").map_err(Into::into)),
                 Err(error) => complain(EXIT_OUTPUT, &error),

@@ -143,4 +143,9 @@ pub trait Queue: Send + Sync {
 
     /// Whether the queue answers.
     async fn ping(&self) -> Result<()>;
+
+    /// Whether whoever keeps the queue may throw jobs away when memory is short.
+    async fn may_evict(&self) -> Result<bool> {
+        Ok(false)
+    }
 }

@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::config::service::Environment;
 use crate::serve;
 
+mod standing;
+
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many bad documents to name.
@@ -41,6 +43,9 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
             }
         };
         let mut found = vec![database(&app).await, queue(&app).await, files(&app).await];
+        if found.iter().all(|finding| finding.state != State::Broken) {
+            found.extend(standing::check(&app).await);
+        }
         found.extend(temporal(&app).await);
         if deep && found.iter().all(|finding| finding.state != State::Broken) {
             found.push(every_document(&app).await);
@@ -94,10 +99,19 @@ async fn database(app: &App) -> Finding {
 
 async fn queue(app: &App) -> Finding {
     match tokio::time::timeout(PATIENCE, app.queue.ping()).await {
+        Ok(Ok(())) if may_evict(app).await => {
+            let found = "redis may throw jobs away when its memory is full; documents are then read late";
+            Finding::new("queue", State::Note, found)
+                .mend("maxmemory-policy noeviction, in redis.conf or at its host")
+        }
         Ok(Ok(())) => Finding::new("queue", State::Ok, app.queue.kind()),
         _ => Finding::new("queue", State::Broken, format!("{} does not answer", app.queue.kind()))
             .mend("check REDIS_URL and that the server runs"),
     }
+}
+
+async fn may_evict(app: &App) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, app.queue.may_evict()).await, Ok(Ok(true)))
 }
 
 /// Only where it is used.

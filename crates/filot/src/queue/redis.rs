@@ -322,4 +322,14 @@ impl Queue for RedisQueue {
         let ping = redis::cmd("PING");
         patiently(ping.query_async::<()>(&mut connection)).await
     }
+
+    async fn may_evict(&self) -> Result<bool> {
+        let mut connection = self.connection.clone();
+        // Allowed where CONFIG is not: managed servers forbid that.
+        let mut info = redis::cmd("INFO");
+        info.arg("memory");
+        let told: String = patiently(info.query_async(&mut connection)).await?;
+        let policy = told.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        Ok(policy.is_some_and(|policy| policy.trim() != "noeviction"))
+    }
 }

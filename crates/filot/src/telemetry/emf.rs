@@ -24,6 +24,7 @@ const VALUES: usize = 100;
 enum Unit {
     Count,
     Milliseconds,
+    Percent,
 }
 
 impl Unit {
@@ -31,6 +32,7 @@ impl Unit {
         match self {
             Self::Count => "Count",
             Self::Milliseconds => "Milliseconds",
+            Self::Percent => "Percent",
         }
     }
 }
@@ -107,6 +109,45 @@ const TABLE: &[Row] = &[
         unit: Unit::Count,
         dimensions: &[("reason", "Reason")],
     },
+    Row { source: "filot_dead_documents", name: "filot.dead_documents", unit: Unit::Count, dimensions: &[] },
+    Row {
+        source: "filot_buli2_forged_total",
+        name: "filot.buli2.forged_count",
+        unit: Unit::Count,
+        dimensions: &[],
+    },
+    Row {
+        source: "filot_unauthorized_total",
+        name: "filot.unauthorized_count",
+        unit: Unit::Count,
+        dimensions: &[],
+    },
+    Row {
+        source: "filot_reviews_overdue",
+        name: "filot.reviews_overdue",
+        unit: Unit::Count,
+        dimensions: &[],
+    },
+    Row {
+        source: "filot_checkpoint_overdue",
+        name: "filot.checkpoint_overdue",
+        unit: Unit::Count,
+        dimensions: &[],
+    },
+    Row { source: "filot_audit_broken", name: "filot.audit_broken", unit: Unit::Count, dimensions: &[] },
+    Row { source: "filot_backup_overdue", name: "filot.backup_overdue", unit: Unit::Count, dimensions: &[] },
+    Row {
+        source: "filot_disk_used_percent",
+        name: "filot.disk_used_percent",
+        unit: Unit::Percent,
+        dimensions: &[],
+    },
+    Row {
+        source: "filot_queue_may_evict",
+        name: "filot.queue_may_evict",
+        unit: Unit::Count,
+        dimensions: &[],
+    },
 ];
 
 impl Row {
@@ -153,7 +194,9 @@ impl Emf {
                 let value = key.labels().find(|own| own.key() == *label).map_or("none", |own| own.value());
                 dimensions.push((dimension, value.to_owned()));
             }
-            lines.entry(dimensions).or_default().metrics.insert(row.name, (row.unit, values));
+            let line = lines.entry(dimensions).or_default();
+            let (_, known) = line.metrics.entry(row.name).or_insert((row.unit, Vec::new()));
+            known.extend(values);
         };
         self.registry.visit_counters(|key, counter| {
             let count = counter.swap(0, Ordering::AcqRel);
@@ -270,7 +313,7 @@ mod tests {
                     Unit::Count if row.source.ends_with("_total") => {
                         metrics::counter!(row.source, labels).increment(3);
                     }
-                    Unit::Count => metrics::gauge!(row.source, labels).set(7.0),
+                    Unit::Count | Unit::Percent => metrics::gauge!(row.source, labels).set(7.0),
                 }
             }
             metrics::counter!("filot_http_requests_total").increment(1);
@@ -288,7 +331,7 @@ mod tests {
             let wanted = match row.unit {
                 Unit::Milliseconds => 250.0,
                 Unit::Count if row.source.ends_with("_total") => 3.0,
-                Unit::Count => 7.0,
+                Unit::Count | Unit::Percent => 7.0,
             };
             assert_eq!(line[row.name], wanted, "{}", row.name);
             let names: Vec<&str> =

@@ -8,6 +8,8 @@ use crate::buli2::BreakerState;
 use crate::queue::{Depth, Lane};
 use crate::store::{Backlog, EffectKind};
 
+pub(crate) mod standing;
+
 /// A queue that does not answer within this is unknown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -25,7 +27,8 @@ pub async fn look(app: &App) -> Look {
     let depth = async |lane| tokio::time::timeout(PATIENCE, app.workflow.depth(app, lane)).await.ok()?.ok();
     let backlog =
         async || tokio::time::timeout(PATIENCE, app.store.backlog(EffectKind::Escalate)).await.ok()?.ok();
-    let (cpu, gpu, backlog) = tokio::join!(depth(Lane::Cpu), depth(Lane::Gpu), backlog());
+    let (cpu, gpu, backlog, ()) =
+        tokio::join!(depth(Lane::Cpu), depth(Lane::Gpu), backlog(), standing::look(app));
     set_queues(cpu, gpu);
     set_buli2(app, backlog);
     Look { cpu, gpu, backlog }
@@ -46,7 +49,7 @@ fn set_buli2(app: &App, backlog: Option<Backlog>) {
 }
 
 fn set_queues(cpu: Option<Depth>, gpu: Option<Depth>) {
-    let mut total = Some(0);
+    let (mut total, mut dead) = (Some(0), 0);
     for (lane, depth) in [(Lane::Cpu, cpu), (Lane::Gpu, gpu)] {
         let Some(depth) = depth else {
             total = None;
@@ -64,8 +67,10 @@ fn set_queues(cpu: Option<Depth>, gpu: Option<Depth>) {
         let length = depth.ready + depth.delayed;
         metrics::gauge!("filot_queue_length", "lane" => lane.as_str()).set(length as f64);
         total = total.map(|sum| sum + length);
+        dead += depth.dead;
     }
     if let Some(total) = total {
+        metrics::gauge!("filot_dead_documents").set(dead as f64);
         metrics::gauge!("filot_queue_length", "lane" => "total").set(total as f64);
     }
     if let Some(gpu) = gpu {

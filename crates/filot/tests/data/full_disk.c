@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -216,4 +217,12 @@ int openat64(int at, const char *path, int flags, ...) {
     REAL(openat64);
     MODE(flags)
     TAKE(is_new(path, flags), real(at, path, flags, mode), -1);
+}
+
+/* A full disk says so. */
+int statvfs(const char *path, struct statvfs *about) {
+    REAL(statvfs);
+    int done = real(path, about);
+    if (done == 0 && on_disk(path) && __atomic_load_n(&control->error, __ATOMIC_ACQUIRE) == ENOSPC) about->f_bavail = 0;
+    return done;
 }

@@ -45,6 +45,7 @@ mod queue;
 mod retake;
 mod scan;
 mod selftest;
+mod standing;
 mod store;
 #[cfg(feature = "temporal")]
 mod temporal;

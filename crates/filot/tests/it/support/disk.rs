@@ -47,6 +47,11 @@ impl Disk {
         self.set(0, fault as i64);
     }
 
+    /// It tells that no room is left, although writes still pass.
+    pub(crate) fn fill(&self) {
+        self.fail(Fault::Full, i64::MAX as u64);
+    }
+
     /// The disk is well again.
     pub(crate) fn mend(&self) {
         self.set(0, 0);
