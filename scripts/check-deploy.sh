@@ -53,32 +53,70 @@ check "compose file" "$tools/bin/check-jsonschema" --builtin-schema vendor.compo
 check "prod.env.template" python3 scripts/prod_env_template.py --check
 check "metrics of dashboard and alarms" python3 scripts/check_metric_names.py
 
-# The template, filled in, and the compose file's environment are settings that the program accepts.
+# The template, filled in, and the environments of the compose file are settings that the program accepts.
+# accepted PROCESS FILE [SERVICE]
 # shellcheck disable=SC2329 # check() calls it
 accepted() {
-    python3 - "$program" "$1" <<'PY'
+    "$tools/bin/python" - "$program" "$@" <<'PY'
 import re, secrets, subprocess, sys
-program, kind = sys.argv[1:]
-if kind == "template":
-    lines = open("prod.env.template").read().splitlines()
+program, process, file, *service = sys.argv[1:]
+lines = open(file).read().splitlines()
+if not service:
     # Everything, also what is commented out with its default.
     lines = [re.sub(r"^#(?=[A-Z][A-Z0-9_]+=)", "", line) for line in lines]
-else:
-    lines = open(kind).read().splitlines() + ["NODE_ENV=production", "FILOT_PUBLIC_URL=http://127.0.0.1:8080"]
 environment = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z][A-Z0-9_]+=", line))
-values = {"DATABASE_URL": "postgres://filot@db.internal/filot", "REDIS_URL": "rediss://redis.internal:6379",
-          "CF_R2_ENDPOINT": "https://0.r2.cloudflarestorage.com"}
-for name in ("JWT_SECRET", "SESSION_SECRET", "SERVICE_INTERNAL_KEY", "CF_R2_BUCKET_NAME", "CF_R2_ACCESS_KEY_ID",
-             "CF_R2_SECRET_ACCESS_KEY", "FILOT_METRICS_TOKEN", "DATABASE_URL", "REDIS_URL", "CF_R2_ENDPOINT"):
-    environment[name] = environment.get(name) or values.get(name) or secrets.token_urlsafe(36)
-run = subprocess.run([program, "completions", "bash"], env=environment, capture_output=True, text=True)
+if service:
+    import yaml
+    compose = yaml.safe_load(open("deploy/compose.yaml"))
+    for name, value in compose["services"][service[0]]["environment"].items():
+        environment[name] = re.sub(r"\$\{\w+:-([^}]*)}", r"\1", str(value))
+else:
+    values = {"DATABASE_URL": "postgres://filot@db.internal/filot?sslmode=verify-full",
+              "REDIS_URL": "rediss://redis.internal:6379", "CF_R2_ENDPOINT": "https://0.r2.cloudflarestorage.com"}
+    for name in ("JWT_SECRET", "SESSION_SECRET", "SERVICE_INTERNAL_KEY", "CF_R2_BUCKET_NAME", "CF_R2_ACCESS_KEY_ID",
+                 "CF_R2_SECRET_ACCESS_KEY", "FILOT_METRICS_TOKEN", "FILOT_AUDIT_CHECKPOINT_BUCKET", "DATABASE_URL",
+                 "REDIS_URL", "CF_R2_ENDPOINT"):
+        environment[name] = environment.get(name) or values.get(name) or secrets.token_urlsafe(36)
+run = subprocess.run([program, "check-settings", "--for", process], env=environment, capture_output=True, text=True)
 sys.exit(run.stderr if run.returncode else 0)
 PY
 }
+# No container is given a secret of another.
+# shellcheck disable=SC2329 # check() calls it
+own_secrets() {
+    "$tools/bin/python" - "$1" <<'PY'
+import pathlib, sys, yaml
+services = yaml.safe_load(open("deploy/compose.yaml"))["services"]
+folder = pathlib.Path(sys.argv[1])
+may_know = {"JWT_SECRET": {"api"}, "SERVICE_INTERNAL_KEY": {"api"}, "FILOT_METRICS_TOKEN": {"api"},
+            "FILOT_AUDIT_SIGNING_KEY": {"api"}, "SESSION_SECRET": {"api", "worker"}, "DATABASE_URL": {"api", "worker"},
+            "REDIS_PASSWORD": {"api", "worker", "redis"}, "POSTGRES_PASSWORD": {"postgres"},
+            "MINIO_ROOT_USER": {"s3", "s3-bucket"}, "MINIO_ROOT_PASSWORD": {"s3", "s3-bucket"},
+            "CF_R2_ACCESS_KEY_ID": {"api", "worker", "s3-bucket"},
+            "CF_R2_SECRET_ACCESS_KEY": {"api", "worker", "s3-bucket"}}
+problems = []
+for name, service in services.items():
+    files = service.get("env_file", [])
+    for file in [files] if isinstance(files, str) else files:
+        for line in (folder / pathlib.Path(file).name).read_text().splitlines():
+            secret = line.split("=")[0]
+            if name not in may_know.get(secret, set()):
+                problems.append(f"{name} is given {secret}")
+    for wanted in ("mem_limit", "read_only", "cap_drop"):
+        if not service.get(wanted):
+            problems.append(f"{name} has no {wanted}")
+    image = service["image"]
+    if not image.startswith("${FILOT_IMAGE") and not any(c.isdigit() for c in image.rsplit(":", 1)[-1]):
+        problems.append(f"{name}: {image} is of no exact version")
+sys.exit("\n".join(problems) or 0)
+PY
+}
+scripts/compose-secrets.sh "$work/compose-secrets" >/dev/null
+check "each container has its own secrets and its limits" own_secrets "$work/compose-secrets"
 if [[ -x $program ]]; then
-    scripts/compose-secrets.sh "$work/compose.env" >/dev/null
-    check "the program accepts prod.env.template" accepted template
-    check "the program accepts the compose settings" accepted "$work/compose.env"
+    check "the program accepts prod.env.template" accepted api prod.env.template
+    check "the program accepts the compose settings of the API" accepted api "$work/compose-secrets/api.env" api
+    check "the program accepts the compose settings of the worker" accepted worker "$work/compose-secrets/worker.env" worker
 else
     failed=1
     echo "check-deploy: NOT CHECKED whether the program accepts the settings: $program is not there (cargo build --release --package filot)" >&2

@@ -1,34 +1,53 @@
 #!/usr/bin/env bash
-# Writes deploy/compose.env, the secrets of deploy/compose.yaml, readable by its owner only. Never overwrites: the
-# documents are readable with these secrets alone.
+# Writes deploy/compose-secrets/*.env, the secrets of deploy/compose.yaml, one file for each container and readable by their
+# owner only. Never overwrites: the documents are readable with these secrets alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-file=${1:-deploy/compose.env}
-if [[ -e $file ]]; then
-    echo "compose-secrets: $file is there already; it is left as it is" >&2
+folder=${1:-deploy/compose-secrets}
+if [[ -e $folder ]]; then
+    echo "compose-secrets: $folder is there already; it is left as it is" >&2
     exit 1
 fi
 umask 077
-python3 - >"$file" <<'PY'
+mkdir -p "$folder"
+python3 - "$folder" <<'PY'
+import pathlib
 import secrets
-secret = lambda: secrets.token_urlsafe(36)
-database, redis, user, password = secret(), secret(), secrets.token_hex(10), secret()
-print(f"""\
-JWT_SECRET={secret()}
-SESSION_SECRET={secret()}
-SERVICE_INTERNAL_KEY={secret()}
-FILOT_METRICS_TOKEN={secret()}
-DATABASE_URL=postgres://filot:{database}@postgres/filot
-POSTGRES_PASSWORD={database}
-REDIS_URL=redis://redis:6379
-REDIS_PASSWORD={redis}
-CF_R2_ENDPOINT=http://s3.localhost:9000
-CF_R2_REGION=us-east-1
-CF_R2_BUCKET_NAME=filot
-CF_R2_ACCESS_KEY_ID={user}
-CF_R2_SECRET_ACCESS_KEY={password}
-MINIO_ROOT_USER={user}
-MINIO_ROOT_PASSWORD={password}""")
+import sys
+
+folder = pathlib.Path(sys.argv[1])
+
+
+def secret():
+    return secrets.token_urlsafe(36)
+
+
+database, redis, session, files = secret(), secret(), secret(), secret()
+user = secrets.token_hex(10)
+shared = {
+    "DATABASE_URL": f"postgres://filot:{database}@postgres/filot",
+    "REDIS_PASSWORD": redis,
+    "CF_R2_ACCESS_KEY_ID": user,
+    "CF_R2_SECRET_ACCESS_KEY": files,
+    # A worker makes the links that ask for another photo.
+    "SESSION_SECRET": session,
+}
+containers = {
+    "api": {
+        **shared,
+        "JWT_SECRET": secret(),
+        "SERVICE_INTERNAL_KEY": secret(),
+        "FILOT_METRICS_TOKEN": secret(),
+        "FILOT_AUDIT_SIGNING_KEY": secret(),
+    },
+    "worker": shared,
+    "postgres": {"POSTGRES_PASSWORD": database},
+    "redis": {"REDIS_PASSWORD": redis},
+    "s3": {"MINIO_ROOT_USER": secrets.token_hex(10), "MINIO_ROOT_PASSWORD": secret()},
+    "s3-user": {"CF_R2_ACCESS_KEY_ID": user, "CF_R2_SECRET_ACCESS_KEY": files},
+}
+for name, values in containers.items():
+    (folder / f"{name}.env").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
 PY
-echo "compose-secrets: wrote $file; keep a copy of it where the backups are"
+echo "compose-secrets: wrote $folder; keep a copy of it where the backups are"

@@ -134,12 +134,17 @@ assert tasks, "no task definition"
 for task in tasks:
     container = json.loads(task["container_definitions"])[0]
     environment = {pair["name"]: pair["value"] for pair in container["environment"]}
-    addresses = {"DATABASE_URL": "postgres://filot:{}@db.internal/filot", "REDIS_URL": "rediss://:{}@redis.internal:6379"}
+    addresses = {"DATABASE_URL": "postgres://filot:{}@db.internal/filot?sslmode=verify-full", "REDIS_URL": "rediss://:{}@redis.internal:6379"}
     for secret in container["secrets"]:
         value = addresses.get(secret["name"], "{}").format(secrets.token_urlsafe(36))
         environment[secret["name"]] = value
-    # Any command reads the settings first; this one does nothing else.
-    run = subprocess.run([program, "completions", "bash"], env=environment, capture_output=True, text=True)
+    gpu = "gpu" in container["command"]
+    kept = {"JWT_SECRET", "SERVICE_INTERNAL_KEY", "SESSION_SECRET", "FILOT_METRICS_TOKEN", "FILOT_AUDIT_SIGNING_KEY",
+            "BULI2_API_KEY", "BULI2_SIGNATURE_SECRET", "STACK_SECRET_SERVER_KEY"}
+    known = kept & environment.keys()
+    assert not gpu or not known, f"the GPU worker is given {known}"
+    process = "gpu-worker" if gpu else "api"
+    run = subprocess.run([program, "check-settings", "--for", process], env=environment, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"terraform-check: FAILED: {name}: the program refuses the settings of {task['family']}:\n{run.stderr}")
     print(f"terraform-check: {name}: {task['family']}: the program accepts its {len(environment)} settings "
@@ -155,7 +160,7 @@ cat >"$work/full.tfvars.json" <<JSON
 {
   "vpc_id": "$vpc", "public_subnet_ids": ["$public1", "$public2"], "private_subnet_ids": ["$private1", "$private2"],
   "certificate_arn": "$certificate",
-  "public_url": "https://api.example.com", "r2_endpoint": "https://0.r2.cloudflarestorage.com", "r2_bucket": "documents",
+  "public_url": "https://api.example.com", "r2_endpoint": "https://0.r2.cloudflarestorage.com", "r2_bucket": "documents", "checkpoint_bucket": "checkpoints",
   "egress": {"postgresql": {"port": 5432, "cidrs": ["10.0.0.0/16"]}, "redis": {"port": 6379, "cidrs": ["10.0.0.0/16", "10.1.0.0/16"]}},
   "redis_password": true, "buli2_api_url": "https://buli2.example.com", "stack_project_id": "00000000-0000-0000-0000-000000000000",
   "temporal": {"endpoint": "https://temporal.example.com:7233", "namespace": "filot"},

@@ -21,6 +21,8 @@ locals {
     HOST                         = "0.0.0.0"
     PORT                         = tostring(local.port)
     FILOT_SERVER_TRUSTED_PROXIES = tostring(var.trusted_proxies)
+    # Where whoever may write to the database cannot reach it (docs/runbook.md, Audit trail).
+    FILOT_AUDIT_CHECKPOINT_BUCKET = var.checkpoint_bucket
   })
 }
 

@@ -112,7 +112,7 @@ resource "aws_ecs_task_definition" "gpu" {
   family                   = local.gpu_name
   requires_compatibilities = ["EC2"]
   network_mode             = "awsvpc"
-  execution_role_arn       = aws_iam_role.execution.arn
+  execution_role_arn       = aws_iam_role.gpu_execution.arn
   task_role_arn            = aws_iam_role.task.arn
   # A g4dn.xlarge has 4 vCPU and 16 GB; the rest is for the system and the agent.
   cpu    = 3584
@@ -137,7 +137,7 @@ resource "aws_ecs_task_definition" "gpu" {
     stopTimeout            = 30
     resourceRequirements   = [{ type = "GPU", value = "1" }]
     environment            = [for name in sort(keys(local.gpu_settings)) : { name = name, value = local.gpu_settings[name] }]
-    secrets                = local.secret_references
+    secrets                = local.gpu_secret_references
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
     portMappings           = []
     logConfiguration = {
@@ -192,7 +192,7 @@ resource "aws_ecs_service" "gpu" {
     ignore_changes = [task_definition, desired_count]
   }
 
-  depends_on = [aws_ecs_cluster_capacity_providers.gpu, aws_iam_role_policy.execution]
+  depends_on = [aws_ecs_cluster_capacity_providers.gpu, aws_iam_role_policy.gpu_execution]
 }
 
 # By the depth of the queue: one more worker when much waits, two more when very much does, one less after a quarter of

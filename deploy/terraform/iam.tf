@@ -49,6 +49,42 @@ resource "aws_iam_role_policy" "execution" {
   policy = data.aws_iam_policy_document.execution.json
 }
 
+# The same for GPU workers, with their secrets alone.
+resource "aws_iam_role" "gpu_execution" {
+  name               = "${local.prefix}-gpu-execution"
+  assume_role_policy = data.aws_iam_policy_document.tasks_assume.json
+}
+
+data "aws_iam_policy_document" "gpu_execution" {
+  #checkov:skip=CKV_AWS_356:ecr:GetAuthorizationToken knows no resource
+  statement {
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"]
+  }
+  statement {
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [aws_ecr_repository.this[local.gpu_name].arn]
+  }
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this["gpu"].arn}:*"]
+  }
+  statement {
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [for name in local.gpu_secrets : aws_secretsmanager_secret.this[name].arn]
+  }
+  statement {
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.this.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "gpu_execution" {
+  name   = "start-tasks"
+  role   = aws_iam_role.gpu_execution.id
+  policy = data.aws_iam_policy_document.gpu_execution.json
+}
+
 # What the program itself may do on AWS: nothing. It has no policy. Metrics leave through the log.
 resource "aws_iam_role" "task" {
   name               = "${local.prefix}-task"

@@ -57,6 +57,12 @@ locals {
     var.extra_environment,
   )
 
+  # Only the API answers anybody, hands reviews over and signs: a GPU worker reads, and gets no more than that needs.
+  gpu_secrets = setintersection(local.secrets, toset([
+    "DATABASE_URL", "REDIS_URL", "REDIS_PASSWORD", "CF_R2_ACCESS_KEY_ID", "CF_R2_SECRET_ACCESS_KEY", "TEMPORAL_API_KEY",
+  ]))
+
   # ECS gives lists back sorted by name; written so, a second plan shows no change.
-  secret_references = [for name in sort(local.secrets) : { name = name, valueFrom = aws_secretsmanager_secret.this[name].arn }]
+  secret_references     = [for name in sort(local.secrets) : { name = name, valueFrom = aws_secretsmanager_secret.this[name].arn }]
+  gpu_secret_references = [for name in sort(local.gpu_secrets) : { name = name, valueFrom = aws_secretsmanager_secret.this[name].arn }]
 }

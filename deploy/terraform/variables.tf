@@ -86,6 +86,15 @@ variable "r2_bucket" {
   type        = string
 }
 
+variable "checkpoint_bucket" {
+  description = "Bucket of the same store for checkpoints of the audit trail: another one than r2_bucket, locked against change and deletion."
+  type        = string
+  validation {
+    condition     = length(var.checkpoint_bucket) > 0
+    error_message = "Without checkpoints nobody can tell that the end of the audit trail was cut off."
+  }
+}
+
 variable "redis_password" {
   description = "Whether REDIS_PASSWORD is a secret of its own. If not, it stands in REDIS_URL."
   type        = bool
