@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-gpu bench-load bench-pages bench-curves bench-soak capacity fuzz-api lint models setup axe temporal histories screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-pages bench-curves bench-soak capacity fuzz-api lint advisories models setup axe temporal histories screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -25,6 +25,7 @@ help:
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
 	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
+	@echo "make advisories  known faults of dependencies; for a release, needs the advisory database"
 	@echo "make models   fetch the networks and the ONNX Runtime library into models/"
 	@echo "make image           the API's image as filot:local, with Docker or buildah"
 	@echo "make check-deploy    everything in deploy/ without running it: shellcheck, hadolint, checkov, names, settings"
@@ -120,11 +121,11 @@ lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --features filot/temporal -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny check licenses bans sources; \
-	else \
-		echo "cargo-deny is not installed: licences not checked (cargo install cargo-deny)"; \
-	fi
+	@scripts/deny.sh
+
+# For a release, on a machine that reaches the advisory database or with ADVISORY_DB=FOLDER, a fresh checkout of it.
+advisories:
+	@scripts/deny.sh --advisories
 
 setup:
 	@scripts/setup-debian.sh
