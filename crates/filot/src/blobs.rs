@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -285,11 +285,15 @@ fn link_parts(id: DocumentId, user: UserId, expires: i64) -> [String; 4] {
 }
 
 fn s3(config: &Service) -> object_store::Result<AmazonS3> {
-    bucket(config, config.storage.bucket.as_deref().unwrap_or_default())
+    builder(config, config.storage.bucket.as_deref().unwrap_or_default()).build()
 }
 
-/// A bucket of the store that the configuration names.
-pub(crate) fn bucket(config: &Service, name: &str) -> object_store::Result<AmazonS3> {
+/// A bucket of the store that the configuration names, whose objects cannot be changed: S3 asks for a sum with each then.
+pub(crate) fn locked_bucket(config: &Service, name: &str) -> object_store::Result<AmazonS3> {
+    builder(config, name).with_checksum_algorithm(Checksum::SHA256).build()
+}
+
+fn builder(config: &Service, name: &str) -> AmazonS3Builder {
     let storage = &config.storage;
     let endpoint = storage.endpoint.as_deref().unwrap_or_default();
     // A document waits in the queue anyway, so a failing store is not waited for long.
@@ -313,7 +317,6 @@ pub(crate) fn bucket(config: &Service, name: &str) -> object_store::Result<Amazo
         .with_client_options(ClientOptions::new().with_allow_http(endpoint.starts_with("http://")))
         .with_http_connector(NoRedirects { allow_http: endpoint.starts_with("http://") })
         .with_retry(retry)
-        .build()
 }
 
 /// Makes the client for the file store. An answer must not lead it, and a photo with it, to another address.

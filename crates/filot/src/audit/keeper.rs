@@ -47,7 +47,7 @@ impl Places {
         let audit = &config.audit;
         let bucket = match &audit.checkpoint_bucket {
             Some(name) => {
-                let store: Arc<dyn ObjectStore> = Arc::new(crate::blobs::bucket(config, name)?);
+                let store: Arc<dyn ObjectStore> = Arc::new(crate::blobs::locked_bucket(config, name)?);
                 Some((store, audit.checkpoint_prefix.clone()))
             }
             None => None,
