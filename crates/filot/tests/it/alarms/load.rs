@@ -1,0 +1,77 @@
+//! What a running service uses of processors and memory, and what makes it use more.
+
+use std::time::{Duration, Instant};
+
+use super::{Scene, now};
+
+/// What a process used at a moment: seconds of processors so far, and bytes of memory.
+fn used(process: u32) -> Option<(f64, f64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    // Hundredths of a second in user and in system mode; pages of 4 KiB.
+    let ticks = fields[11].parse::<f64>().ok()? + fields[12].parse::<f64>().ok()?;
+    Some((ticks / 100.0, fields[21].parse::<f64>().ok()? * 4096.0))
+}
+
+/// What ECS tells of a task: the shares of its processors and of its memory that are in use.
+#[derive(Default)]
+pub(super) struct Task {
+    /// Time (ms), processors in use since the one before, bytes.
+    pub(super) seen: Vec<(i64, f64, f64)>,
+    last: Option<(Instant, f64)>,
+}
+
+impl Task {
+    /// Once a second.
+    pub(super) fn look(&mut self, process: u32) {
+        let Some((cpu, bytes)) = used(process) else { return };
+        let Some((at, before)) = self.last else {
+            self.last = Some((Instant::now(), cpu));
+            return;
+        };
+        if at.elapsed() > Duration::from_secs(1) {
+            self.seen.push((now(), (cpu - before) / at.elapsed().as_secs_f64(), bytes));
+            self.last = Some((Instant::now(), cpu));
+        }
+    }
+
+    /// In percent of a task that has twice what the first `calm` looks used.
+    pub(super) fn percent(&self, calm: usize) -> [(&'static str, Vec<(i64, f64)>); 2] {
+        let calm = &self.seen[..calm];
+        let cpu = 2.0 * calm.iter().map(|seen| seen.1).sum::<f64>() / calm.len() as f64;
+        let memory = calm.iter().map(|seen| seen.2).fold(0.0, f64::max) / 0.6;
+        let share = |of: fn(&(i64, f64, f64)) -> f64, all: f64| -> Vec<(i64, f64)> {
+            self.seen.iter().map(|seen| (seen.0, 100.0 * of(seen) / all)).collect()
+        };
+        [
+            ("backend-high-cpu", share(|seen| seen.1, cpu.max(0.02))),
+            ("backend-high-memory", share(|seen| seen.2, memory)),
+        ]
+    }
+}
+
+/// Keeps a service busy until it is dropped: uploads that are held in the middle, and requests without end.
+pub(super) fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
+        tasks.spawn(async move {
+            if n % 2 == 0 {
+                use futures_util::StreamExt;
+                let begin = futures_util::stream::once(async {
+                    Ok::<_, std::io::Error>(bytes::Bytes::from(vec![0; 9 << 20]))
+                });
+                let body = reqwest::Body::wrap_stream(begin.chain(futures_util::stream::pending()));
+                let part = reqwest::multipart::Part::stream_with_length(body, 10 << 20);
+                let form = reqwest::multipart::Form::new().text("type", "KTP").part("file", part);
+                let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&access);
+                let _ = upload.multipart(form).send().await;
+                std::future::pending::<()>().await;
+            }
+            loop {
+                let _ = http.get(format!("{address}/documents")).bearer_auth(&access).send().await;
+            }
+        });
+    }
+    tasks
+}
