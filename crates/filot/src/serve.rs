@@ -174,7 +174,9 @@ fn grace(config: &Config) -> Duration {
     Duration::from_secs(config.service.server.shutdown_grace_s.max(2) - 1)
 }
 
+/// What everything that touches the data runs in.
 pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    leave_no_core_dump();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
@@ -184,7 +186,6 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     crate::heap::give_back_large_buffers();
-    leave_no_core_dump();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::document::{Document, DocumentId};
 use crate::keys::Keys;
+use crate::serve::runtime;
 use crate::store::{Actor, AuditEntry, Store};
 
 /// How often a case is read anew that changes while it is read.
@@ -215,8 +216,4 @@ pub fn verify_evidence(
 /// When there are no keys.
 pub fn public_key(config: &Config) -> anyhow::Result<String> {
     Ok(Keys::load(&config.service)?.public_key())
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -15,7 +15,7 @@ use super::chain::Chain;
 use super::checkpoint::Checkpoint;
 use super::watch::{self, Verified};
 use crate::app::App;
-use crate::config::Service;
+use crate::config::{Process, Service};
 use crate::keys::Keys;
 
 /// The task under which a set checkpoint is noted.
@@ -129,10 +129,12 @@ impl Places {
 }
 
 /// Follows the trail from the last checkpoint to its end from time to time until `stop`, and puts the end on record. A trail
-/// that is broken is not signed; an alarm rings until somebody has seen to it. Nothing if there is no place for checkpoints.
+/// that is broken is not signed; an alarm rings until somebody has seen to it. Nothing if there is no place for checkpoints, or the
+/// process is a worker.
 pub async fn keep_checkpoints(app: &App, stop: &CancellationToken) {
     let config = &app.config.service;
-    if !config.keeps_checkpoints() {
+    // A worker may not know the key that signs.
+    if !config.keeps_checkpoints() || config.process != Process::Api {
         return;
     }
     let places = match Places::of(config) {

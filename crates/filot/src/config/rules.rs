@@ -118,6 +118,13 @@ fn addresses(config: &Service, problems: &mut Vec<String>) {
 /// Settings that are only useful together.
 fn companions(config: &Service, problems: &mut Vec<String>) {
     let s = &config.storage;
+    let checkpoints = &config.audit.checkpoint_bucket;
+    if checkpoints.is_some() && *checkpoints == s.bucket {
+        problems.push(
+            "audit.checkpoint_bucket must be another one than CF_R2_BUCKET_NAME: what lies there is swept"
+                .to_owned(),
+        );
+    }
     let mut together = |first: (&str, bool), others: &[(&str, bool)]| {
         if first.1 {
             for (name, set) in others {

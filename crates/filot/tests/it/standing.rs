@@ -271,7 +271,7 @@ async fn a_broken_trail_is_not_signed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checkpoints_lie_in_a_bucket_and_the_trail_is_held_against_them() {
     let deployment = Deployment { s3: Some(S3::start().await), ..Deployment::embedded() };
-    let deployment = deployment.with("FILOT_AUDIT_CHECKPOINT_BUCKET", crate::support::s3::BUCKET);
+    let deployment = deployment.with("FILOT_AUDIT_CHECKPOINT_BUCKET", crate::support::s3::CHECKPOINTS);
     let app = deployment.app().await;
     for _ in 0..3 {
         note(&app.store, 4).await;

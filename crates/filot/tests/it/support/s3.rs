@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 pub(crate) const BUCKET: &str = "filot-documents";
+/// Where checkpoints of the audit trail go.
+pub(crate) const CHECKPOINTS: &str = "filot-checkpoints";
 pub(crate) const ACCESS_KEY: &str = "AKIAFILOTTESTS";
 pub(crate) const SECRET_KEY: &str = "k9Lr2mVx7Qw4Tz8Yb5Nc1Hd6Jf3Gs0Pa";
 
@@ -19,10 +21,12 @@ pub(crate) struct S3 {
 }
 
 impl S3 {
-    /// A server with one empty bucket.
+    /// A server with two empty buckets.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
-        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        for bucket in [BUCKET, CHECKPOINTS] {
+            std::fs::create_dir(folder.path().join(bucket)).unwrap();
+        }
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
