@@ -387,7 +387,7 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
         .iter()
         .map(|entry| entry["action"].as_str().unwrap())
         .collect();
-    assert_eq!(actions, ["document.verdict", "review.resolve", "document.export"]);
+    assert_eq!(actions, ["document.upload", "document.verdict", "review.resolve", "document.export"]);
     assert_eq!(case_text["photos"][0]["assessment"]["number"], 7);
     // Whatever is changed is seen.
     let mut dice = StdRng::seed_from_u64(5);

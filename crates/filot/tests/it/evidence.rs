@@ -159,6 +159,7 @@ async fn a_case_tells_everything_that_happened_to_it(deployment: Deployment) {
         payload["audit"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     let count = |action: &str| actions.iter().filter(|known| **known == action).count();
     for (action, times) in [
+        ("document.upload", 1),
         ("document.verdict", 2),
         ("review.claim", 4),
         ("review.release", 1),
@@ -249,6 +250,7 @@ fn told_otherwise(rig: &Rig, payload: &Value) {
             "review.claim"
                 | "review.release"
                 | "review.pass_on"
+                | "document.upload"
                 | "document.retake_link"
                 | "document.retake"
                 | "review.callback"
