@@ -116,7 +116,8 @@ async fn wrong_clocks_do_not_lease_an_effect_twice() {
     let claim = async |store: &Store| {
         store.claim_effects(EffectKind::EraseBlob, 10, Duration::from_secs(20)).await.unwrap().len()
     };
-    assert_eq!(claim(&slow).await, 1);
+    // What the clocks tell from the database's is known to half of what the asking took.
+    eventually("the effect is due", Duration::from_secs(5), || async { claim(&slow).await == 1 }).await;
     assert_eq!(claim(&quick).await, 0, "the lease of the slow one has not ended");
     assert_eq!(claim(&it.app.store).await, 0);
     it.rest().await;
