@@ -219,10 +219,11 @@ async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
     let checked = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         // First, so that what is decoded here is what is stored and read.
-        let bytes = match without_side_data(&bytes, format) {
-            Cow::Borrowed(_) => bytes,
-            Cow::Owned(plain) => plain.into(),
+        let plain = match without_side_data(&bytes, format) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(plain) => Some(plain),
         };
+        let bytes = plain.map_or(bytes, Bytes::from);
         let decoded = (format != Format::Pdf).then(|| Decoded::of(&bytes, &limits)).transpose()?;
         Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes), decoded, bytes })
     });

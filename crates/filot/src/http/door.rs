@@ -176,7 +176,7 @@ async fn attend(
     });
     let connection = http1::Builder::new()
         // The places look after that.
-        .header_read_timeout(None)
+        .header_read_timeout(None::<Duration>)
         .max_buf_size(BUFFER)
         .serve_connection(line, service);
     let mut connection = std::pin::pin!(connection);
