@@ -14,6 +14,7 @@ mod header;
 mod jpeg;
 mod png;
 mod reduce;
+mod strip;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,7 @@ use image::metadata::Orientation;
 pub use budget::MemoryBudget;
 pub use error::ImageError;
 pub use header::{Format, Header};
+pub use strip::without_side_data;
 
 /// What a file may cost. One set of defaults for the whole product; the service narrows `bytes`.
 #[derive(Clone, Debug)]

@@ -8,12 +8,14 @@ use tokio::sync::Semaphore;
 
 use crate::audit::FailedSignIns;
 use crate::blobs::{self, Blobs};
+use crate::body_budget::BodyBudget;
 use crate::buli2::Buli2;
 use crate::card_reader::CardReader;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decoded::DecodedPhotos;
-use crate::events::Changes;
+use crate::events::{Changes, Watchers};
+use crate::http::door;
 use crate::keys::{self, Keys};
 use crate::queue::redis::RedisQueue;
 use crate::queue::table::TableQueue;
@@ -56,6 +58,10 @@ pub struct Parts {
     /// What carries documents to their readers.
     pub workflow: Workflow,
     pub changes: Changes,
+    /// Those who wait for changes.
+    pub watchers: Arc<Watchers>,
+    /// What files take while they are received.
+    pub bodies: BodyBudget,
     /// The external reviewers, if there are any.
     pub buli2: Option<Buli2>,
     pub reader: CardReader,
@@ -123,6 +129,12 @@ impl App {
             store,
             blobs,
             changes: Changes::new(Arc::clone(&queue)),
+            // Half of the connections are for those who want to know something now.
+            watchers: Watchers::new(
+                door::connections(&service.server) / 2,
+                service.server.streams_per_account,
+            ),
+            bodies: BodyBudget::of(service.server.body_budget_mb),
             queue,
             workflow,
             buli2,

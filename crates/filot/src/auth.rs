@@ -173,6 +173,31 @@ impl Auth {
         Ok(caller)
     }
 
+    /// Whether someone who was let in would be let in still: the session is open and the account not disabled. Known
+    /// within [`SESSION_CACHE`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_current(&self, caller: &Caller) -> Result<bool> {
+        if caller.session.is_some_and(|session| self.remembered(session).is_some()) {
+            return Ok(true);
+        }
+        if let Some(session) = caller.session
+            && !self.app.store.session_is_open(session).await?
+        {
+            return Ok(false);
+        }
+        match self.app.store.user(caller.user).await {
+            Ok(user) if !user.disabled => {}
+            Ok(_) | Err(store::Error::NotFound) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(session) = caller.session {
+            self.remember(session, *caller);
+        }
+        Ok(true)
+    }
+
     fn remembered(&self, session: Uuid) -> Option<Caller> {
         let sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         sessions.get(&session).filter(|(_, until)| Instant::now() < *until).map(|(caller, _)| *caller)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
@@ -27,6 +27,9 @@ use crate::clock::Clock;
 use crate::config::{Service, exposed};
 use crate::document::{CardType, Document, DocumentId, UserId};
 use crate::keys::{self, Keys};
+
+/// Bytes of a file that are read at a time for somebody who takes them one after the other.
+const PIECE: u64 = 64 << 10;
 
 /// Why a file could not be stored, found or erased.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +158,27 @@ impl Blobs {
     /// `NotFound`, `Unavailable`.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
         Ok(self.store.get(&self.place(key)).await?.bytes().await?)
+    }
+
+    /// The length of a file, and the file piece by piece, each read when it is wanted: a slow reader holds one piece, and
+    /// no open file.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`; each piece too.
+    pub async fn pieces(&self, key: &str) -> Result<(u64, BoxStream<'static, Result<Bytes, Error>>), Error> {
+        let (store, place) = (Arc::clone(&self.store), self.place(key));
+        let length = store.head(&place).await?.size;
+        let next = move |at: u64| {
+            let (store, place) = (Arc::clone(&store), place.clone());
+            async move {
+                let end = length.min(at + PIECE);
+                if at == end {
+                    return Ok(None);
+                }
+                Ok(Some((store.get_range(&place, at..end).await?, end)))
+            }
+        };
+        Ok((length, stream::try_unfold(0, next).boxed()))
     }
 
     /// Erases a file. One that is not there is no error: erasing may run twice.

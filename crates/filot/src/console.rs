@@ -15,7 +15,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -67,7 +66,6 @@ pub struct Parts {
     assets: assets::Assets,
     codes: DefaultKeyedRateLimiter<UserId>,
     history: dashboard::History,
-    listeners: Arc<Semaphore>,
     /// Open streams end when this is cancelled.
     stop: CancellationToken,
 }
@@ -89,7 +87,6 @@ impl Console {
             assets: assets::Assets::new(),
             codes: codes_limiter(),
             history: dashboard::History::default(),
-            listeners: Arc::new(Semaphore::new(live::LISTENERS)),
             stop,
         }))
     }

@@ -8,7 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::document::{Document, DocumentId};
 use crate::queue::{Change, Queue, Signal};
-use crate::store::{self, Store};
+use crate::store::{self, Pulse, Store};
+
+mod watchers;
+
+pub use watchers::{Crowded, Watchers, Watching};
 
 /// How often to look at the row when no signal comes: signals may get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -60,7 +64,7 @@ impl Changes {
         }
     }
 
-    /// Waits until `done` holds for the document, at most `patience`, and returns it as it is then.
+    /// Waits until `done` holds for the document, at most `patience`, and tells how it stands then.
     ///
     /// # Errors
     /// `NotFound` when there is no such document (any more); whatever else the database reports.
@@ -69,16 +73,16 @@ impl Changes {
         store: &Store,
         id: DocumentId,
         patience: Duration,
-        done: impl Fn(&Document) -> bool,
-    ) -> store::Result<Document> {
+        done: impl Fn(&Pulse) -> bool,
+    ) -> store::Result<Pulse> {
         let end = Instant::now() + patience;
         // Listening before looking: a change in between is not missed.
         let mut changes = self.subscribe();
         loop {
-            let document = store.document(id).await?;
+            let pulse = store.pulse(id).await?;
             let now = Instant::now();
-            if done(&document) || now >= end {
-                return Ok(document);
+            if done(&pulse) || now >= end {
+                return Ok(pulse);
             }
             let until = end.min(now + LOOK_AGAIN);
             loop {
@@ -94,7 +98,7 @@ impl Changes {
         }
     }
 
-    /// Waits for the end of the reading.
+    /// Waits for the end of the reading, and returns the document as it is then.
     ///
     /// # Errors
     /// As [`Changes::wait`].
@@ -104,6 +108,7 @@ impl Changes {
         id: DocumentId,
         patience: Duration,
     ) -> store::Result<Document> {
-        self.wait(store, id, patience, Document::is_terminal).await
+        self.wait(store, id, patience, Pulse::is_terminal).await?;
+        store.document(id).await
     }
 }

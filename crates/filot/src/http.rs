@@ -10,7 +10,6 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -23,9 +22,11 @@ use crate::config::service::Environment;
 use crate::console::Console;
 
 mod accounts;
+mod arrival;
 mod callback;
 mod client;
 mod documents;
+pub mod door;
 pub mod error;
 mod extract;
 mod files;
@@ -44,8 +45,6 @@ pub use openapi::document as openapi;
 
 /// Longest body of a JSON request, in bytes.
 const JSON_LIMIT: usize = 64 * 1024;
-/// Clients that may watch documents at a time.
-const WATCHERS: usize = 1000;
 
 /// What the handlers work with. A clone is the same.
 #[derive(Clone)]
@@ -58,7 +57,6 @@ pub struct Parts {
     limits: client::Limits,
     health: health::Health,
     metrics: Option<PrometheusHandle>,
-    watchers: Arc<Semaphore>,
     /// Open streams end when this is cancelled.
     stop: CancellationToken,
 }
@@ -86,7 +84,6 @@ impl Api {
             limits: client::Limits::of(&app.config.service),
             health: health::Health::default(),
             metrics,
-            watchers: Arc::new(Semaphore::new(WATCHERS)),
             stop,
             app,
         })))
@@ -97,14 +94,18 @@ impl Api {
         let (api, document) = routes(self.app.config.service.upload.max_bytes).split_for_parts();
         let document = openapi::finished(document);
         let json = document.to_json().unwrap_or_default();
-        let timeout = Duration::from_secs(self.app.config.service.server.request_timeout_s);
+        let server = &self.app.config.service.server;
+        let patience = arrival::Patience {
+            answer: Duration::from_secs(server.request_timeout_s),
+            pace: door::Pace::of(server),
+        };
         api.merge(page::routes())
             .merge(openapi::routes_of(json))
             .merge(Console::new(self.app.clone(), Arc::clone(&self.auth), self.stop.clone()).router())
             .fallback(error::no_such_route)
             .method_not_allowed_fallback(error::no_such_method)
             .layer(middleware::from_fn_with_state(self.clone(), client::limit))
-            .layer(middleware::from_fn_with_state(timeout, layers::deadline))
+            .layer(middleware::from_fn_with_state(patience, arrival::deadline))
             .layer(CatchPanicLayer::custom(error::panicked))
             .layer(cors(&self.app.config.service.server))
             .layer(middleware::from_fn(layers::frame))

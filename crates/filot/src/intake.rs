@@ -3,18 +3,17 @@
 //! The file is stored before the row, and the row before the job is dispatched. Whatever dies in between leaves at most
 //! a file without a row, which the sweeper erases, or a row without a job, which the reaper dispatches.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use filot_ocr::image::{Format, ImageError};
-use jiff::SignedDuration;
+use filot_ocr::image::{Format, ImageError, without_side_data};
 use tracing::{Instrument, info, warn};
 
 use crate::app::App;
 use crate::blobs::{self, Blobs};
 use crate::decoded::Decoded;
 use crate::document::{CardType, Document, DocumentId, Status, UserId};
-use crate::queue::Lane;
 use crate::store::{self, Actor, IdempotencyKey, NewDocument, Replaced};
 use crate::telemetry::traces;
 
@@ -48,7 +47,16 @@ pub enum Error {
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(store::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Spent => Self::Quota,
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl Error {
@@ -67,6 +75,8 @@ impl Error {
 /// What the bytes turned out to be.
 struct Checked {
     format: Format,
+    /// What is stored.
+    bytes: Bytes,
     content_hash: String,
     /// `None` for a PDF, which is drawn by the reader's own process.
     decoded: Option<Decoded>,
@@ -78,7 +88,12 @@ struct Checked {
 /// See [`Error`]; nothing is stored then, but for a file that the sweeper erases.
 pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
     let (new, bytes) = stored(app, upload).await?;
-    let document = app.store.create_document(new, app.makes_jobs_with_rows()).await?;
+    let (id, key) = (new.id, new.blob_key.clone());
+    let created = app.store.create_document(new, app.makes_jobs_with_rows()).await;
+    let document = match created {
+        Err(error) => return Err(refused(app, id, &key, error).await),
+        Ok(document) => document,
+    };
     Ok(received(app, document, bytes).await)
 }
 
@@ -88,25 +103,43 @@ pub async fn submit(app: &App, upload: Upload) -> Result<Document, Error> {
 /// As [`submit`]; the link then still works.
 pub async fn submit_retake(app: &App, upload: Upload, token_hash: &str) -> Result<Replaced, Error> {
     let (new, bytes) = stored(app, upload).await?;
+    let (id, key) = (new.id, new.blob_key.clone());
     let limit = app.config.service.desk.retakes;
-    let replaced = app.store.replace_document(new, app.makes_jobs_with_rows(), token_hash, limit).await?;
+    let replaced = app.store.replace_document(new, app.makes_jobs_with_rows(), token_hash, limit).await;
+    let replaced = match replaced {
+        Err(error) => return Err(refused(app, id, &key, error).await),
+        Ok(replaced) => replaced,
+    };
     Ok(match replaced {
         Replaced::By(document) => Replaced::By(Box::new(received(app, *document, bytes).await)),
         other => other,
     })
 }
 
-/// Looks at the file and stores it; what is left is its row.
+/// A file for which there is no allowance is not kept until it is searched for. Of any other error nobody knows whether the
+/// row is there after all.
+async fn refused(app: &App, id: DocumentId, key: &str, error: store::Error) -> Error {
+    if matches!(error, store::Error::Spent) {
+        drop(app.decoded.take(id));
+        if let Err(error) = app.blobs.erase(key).await {
+            warn!(%error, "a file over the daily limit is left to the sweeper");
+        }
+    }
+    error.into()
+}
+
+/// Looks at the file and stores it, without what it tells beside its picture; what is left is its row.
 async fn stored(app: &App, upload: Upload) -> Result<(NewDocument, u64), Error> {
+    // Spares those who have used up their allowance the rest; whether there is any is decided with the row.
+    app.store.may_store(upload.user, 1).await?;
     let checked = check(app, &upload).await?;
-    check_quota(app, upload.user, upload.bytes.len()).await?;
 
     let id = DocumentId::new();
     let media_type = checked.format.media_type();
     let key = Blobs::key(upload.user, upload.card_type, id, media_type);
-    let byte_size = upload.bytes.len() as u64;
+    let byte_size = checked.bytes.len() as u64;
     crate::failpoint::hit("intake.before_blob");
-    app.blobs.put(&key, upload.bytes, media_type).instrument(traces::part("store file")).await?;
+    app.blobs.put(&key, checked.bytes, media_type).instrument(traces::part("store file")).await?;
     crate::failpoint::hit("intake.after_blob");
     // Before the row: its job may be claimed the moment it is there.
     if let Some(decoded) = checked.decoded {
@@ -132,7 +165,7 @@ async fn received(app: &App, document: Document, bytes: u64) -> Document {
     crate::failpoint::hit("intake.after_row");
     metrics::counter!("filot_documents_received_total", "type" => document.card_type.as_str()).increment(1);
     info!(document = %document.id, bytes, "document received");
-    dispatch(app, app.lane(), document.id).instrument(traces::brought(document.id)).await;
+    dispatch(app, &document).instrument(traces::brought(document.id)).await;
     crate::failpoint::hit("intake.after_dispatch");
     document
 }
@@ -153,15 +186,16 @@ pub async fn trigger(app: &App, id: DocumentId, actor: &Actor) -> store::Result<
         _ => document,
     };
     if document.status == Status::Pending {
-        dispatch(app, app.lane(), id).await;
+        dispatch(app, &document).await;
         app.changes.announce(&document).await;
     }
     Ok(document)
 }
 
 /// Hands a stored document on. A failure is no error: the reaper finds the document by its row.
-async fn dispatch(app: &App, lane: Lane, id: DocumentId) {
-    if let Err(error) = app.workflow.dispatch(&*app.queue, lane, id).await {
+async fn dispatch(app: &App, document: &Document) {
+    let (id, account) = (document.id, document.user_id);
+    if let Err(error) = app.workflow.dispatch(&*app.queue, app.lane(), id, account).await {
         warn!(document = %id, %error, "not handed on now; the reaper will");
     }
 }
@@ -184,8 +218,14 @@ async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
     let Ok(Ok(turn)) = turn.await else { return Err(Error::Busy) };
     let checked = tokio::task::spawn_blocking(move || {
         let _turn = turn;
+        // First, so that what is decoded here is what is stored and read.
+        let plain = match without_side_data(&bytes, format) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(plain) => Some(plain),
+        };
+        let bytes = plain.map_or(bytes, Bytes::from);
         let decoded = (format != Format::Pdf).then(|| Decoded::of(&bytes, &limits)).transpose()?;
-        Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes), decoded })
+        Ok::<_, ImageError>(Checked { format, content_hash: blobs::content_hash(&bytes), decoded, bytes })
     });
     checked.await.unwrap_or(Err(ImageError::Corrupt("the decoder gave up"))).map_err(Error::from)
 }
@@ -201,18 +241,4 @@ fn may_mean(media_type: &str, format: Format) -> bool {
         "application/pdf" | "application/x-pdf" => format == Format::Pdf,
         _ => false,
     }
-}
-
-async fn check_quota(app: &App, user: UserId, length: usize) -> Result<(), Error> {
-    let limits = &app.config.service.upload;
-    if limits.files_per_day == 0 && limits.bytes_per_day == 0 {
-        return Ok(());
-    }
-    let yesterday = app.clock.now() - SignedDuration::from_hours(24);
-    let used = app.store.usage_since(user, yesterday).await?;
-    let over = |limit: u64, wanted: u64| limit > 0 && wanted > limit;
-    if over(limits.files_per_day, used.files + 1) || over(limits.bytes_per_day, used.bytes + length as u64) {
-        return Err(Error::Quota);
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod backup;
 pub mod bench;
 pub mod blobs;
+pub mod body_budget;
 pub mod buli2;
 pub mod card_reader;
 pub mod cli;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::document::{DocumentId, Status, Verification, spelled};
+use crate::document::{DocumentId, Status, UserId, Verification, spelled};
 
 pub mod redis;
 pub mod table;
@@ -104,10 +104,11 @@ pub trait Queue: Send + Sync {
     /// Whether jobs live in the database of the documents, so that a document and its job are made in one transaction.
     fn in_database(&self) -> bool;
 
-    /// Puts a document in, to be claimed after `delay`. `false` if it is in already, waiting or leased.
-    async fn push(&self, lane: Lane, id: DocumentId, delay: Duration) -> Result<bool>;
+    /// Puts a document of an account in, to be claimed after `delay`. `false` if it is in already, waiting or leased.
+    async fn push(&self, lane: Lane, id: DocumentId, account: UserId, delay: Duration) -> Result<bool>;
 
-    /// Takes up to `limit` documents, the longest waiting first, each for the time of `lease`.
+    /// Takes up to `limit` documents, each for the time of `lease`. Accounts go round: of each the longest waiting, then of
+    /// each the next, so that nobody waits for all that somebody else has sent.
     async fn claim(&self, lane: Lane, owner: &str, limit: usize, lease: Duration) -> Result<Vec<Lease>>;
 
     /// Holds on to a lease for another time. `false` if it is no longer the caller's.

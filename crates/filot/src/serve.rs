@@ -1,7 +1,6 @@
 //! The processes of the service: `serve`, `worker`, `migrate`, `create-user`.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::service::Environment;
-use crate::http::Api;
+use crate::http::{Api, door};
 use crate::queue::Lane;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
@@ -40,6 +39,7 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
     let emf = cloudwatch(&config);
     let metrics = telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
+    door::raise_open_files();
     in_runtime(grace, async move |stop: CancellationToken| {
         let worker = worker && config.service.worker.embedded;
         let address = format!("{}:{}", config.service.server.host, config.service.server.port);
@@ -61,13 +61,8 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
                 metrics.run_upkeep();
             }
         });
-        let service = api.router().into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(async move {
-            if let Err(error) = server.await {
-                warn!(%error, "the server ended");
-            }
-        });
+        let limits = door::Limits::of(&app.config.service.server);
+        tasks.spawn(door::serve(listener, api.router(), limits, stop.clone()));
         info!(%address, worker, reader = app.reader.name(), "ready");
         // Requests are answered by now. That there is nothing to greet with, or nobody to read it, is no reason to stop.
         match welcome(&app, &api.auth).await {

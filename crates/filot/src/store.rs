@@ -23,6 +23,7 @@ use crate::document::Illegal;
 
 mod accounts;
 mod agreement;
+mod allowances;
 mod audit;
 mod callbacks;
 mod console_sessions;
@@ -38,6 +39,7 @@ mod known;
 mod listing;
 mod migration;
 mod outbox;
+mod pulse;
 mod reading;
 mod retakes;
 mod reviews;
@@ -52,17 +54,19 @@ mod upkeep;
 
 pub use accounts::{AccountChange, NewUser, Profile, ProfileChange, Role, User};
 pub use agreement::Agreement;
+pub use allowances::Allowance;
 pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
 pub use console_sessions::ConsoleSession;
 pub use corrections::{Correction, NewCorrection};
 pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
-pub use documents::{NewDocument, Usage};
+pub use documents::NewDocument;
 pub use events::{Event, EventKind};
 pub use idempotency::{Idempotency, IdempotencyKey};
 pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Backlog, Effect, EffectKind};
+pub use pulse::Pulse;
 pub use reading::{Begun, Outcome};
 pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
@@ -88,6 +92,9 @@ pub enum Error {
     /// Someone else changed the row in between.
     #[error("changed by someone else in the meantime")]
     Conflict,
+    /// The account has stored all that it may in a day.
+    #[error("the daily limit of the account is reached")]
+    Spent,
     /// A value that has to be unique exists already.
     #[error("exists already")]
     Taken,
@@ -126,6 +133,8 @@ pub struct Store {
     clock: Clock,
     /// Who is asked first for a person's verdict.
     route: ReviewRoute,
+    /// What an account may store in a day.
+    allowance: Allowance,
     /// SQLite lets one writer in at a time; queueing for it here is fair and costs no busy waiting.
     writer: Option<Arc<Mutex<()>>>,
     known: KnownReadings,
@@ -164,7 +173,8 @@ impl Store {
     /// When it cannot be reached or made.
     pub async fn connect(config: &Service, clock: Clock) -> Result<Self> {
         let route = if config.buli2.api_url.is_some() { ReviewRoute::Buli2 } else { ReviewRoute::Desk };
-        Ok(Self { route, ..Self::open(config, clock).await? })
+        let allowance = Allowance { files: config.upload.files_per_day, bytes: config.upload.bytes_per_day };
+        Ok(Self { route, allowance, ..Self::open(config, clock).await? })
     }
 
     async fn open(config: &Service, clock: Clock) -> Result<Self> {
@@ -196,7 +206,8 @@ impl Store {
         let db = Database::connect(options).await?;
         // Its processes run on several machines. What they lease to each other they have to read off one clock.
         let clock = clock.correctable();
-        let store = Self { db, clock, route: ReviewRoute::Desk, writer: None, known: KnownReadings::new() };
+        let (route, allowance) = (ReviewRoute::Desk, Allowance::default());
+        let store = Self { db, clock, route, allowance, writer: None, known: KnownReadings::new() };
         store.follow_clock().await?;
         Ok(store)
     }
@@ -251,7 +262,8 @@ impl Store {
                 connected => break connected?,
             }
         };
-        Ok(Self { db, clock, route: ReviewRoute::Desk, writer, known: KnownReadings::new() })
+        let (route, allowance) = (ReviewRoute::Desk, Allowance::default());
+        Ok(Self { db, clock, route, allowance, writer, known: KnownReadings::new() })
     }
 
     /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start

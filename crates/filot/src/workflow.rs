@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Service;
-use crate::document::{DocumentId, ReviewId};
+use crate::document::{DocumentId, ReviewId, UserId};
 use crate::queue::{self, Depth, Lane, Queue};
 use crate::store::Ruling;
 use crate::worker::Worker;
@@ -70,11 +70,17 @@ impl Workflow {
     ///
     /// # Errors
     /// When nobody takes it now.
-    pub async fn dispatch(&self, queue: &dyn Queue, lane: Lane, id: DocumentId) -> Result<bool, Error> {
+    pub async fn dispatch(
+        &self,
+        queue: &dyn Queue,
+        lane: Lane,
+        id: DocumentId,
+        account: UserId,
+    ) -> Result<bool, Error> {
         match self {
-            Self::Queue => Ok(queue.push(lane, id, Duration::ZERO).await?),
+            Self::Queue => Ok(queue.push(lane, id, account, Duration::ZERO).await?),
             #[cfg(feature = "temporal")]
-            Self::Temporal(temporal) => temporal.dispatch(queue, lane, id).await,
+            Self::Temporal(temporal) => temporal.dispatch(queue, lane, id, account).await,
         }
     }
 

@@ -101,7 +101,7 @@ fn quantiser(mut tables: &[u8]) -> Option<f32> {
 }
 
 /// Position behind the next marker at or after `at`, skipping entropy-coded data, and its code.
-fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
+pub(super) fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += memchr::memchr(0xFF, bytes.get(at..)?)? + 1;
         match *bytes.get(at)? {
@@ -113,7 +113,7 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
 }
 
 /// The content of the segment whose length field stands at `at`.
-fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
+pub(super) fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let length = u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]);
     bytes.get(at + 2..at + usize::from(length.max(2)))
 }

@@ -69,17 +69,17 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
     })
 }
 
-struct Chunk<'a> {
-    name: [u8; 4],
+pub(super) struct Chunk<'a> {
+    pub(super) name: [u8; 4],
     /// As much of the content as the file has.
-    data: &'a [u8],
+    pub(super) data: &'a [u8],
     /// Whether the file ends within the content.
-    cut: bool,
-    next: usize,
+    pub(super) cut: bool,
+    pub(super) next: usize,
 }
 
 impl<'a> Chunk<'a> {
-    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
+    pub(super) fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
         let head: &[u8; 8] = bytes.get(at..at.checked_add(8)?)?.try_into().ok()?;
         let [n0, n1, n2, n3, l0, l1, l2, l3] = *head;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;

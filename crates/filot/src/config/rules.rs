@@ -27,6 +27,21 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
         config.upload.max_bytes <= 20 << 20,
         "upload.max_bytes must be at most 20971520, what the reader takes",
     );
+    let s = &config.server;
+    need(
+        s.connections == 0 || (16..=1_000_000).contains(&s.connections),
+        "server.connections must be 0 or lie between 16 and 1000000",
+    );
+    need(s.connections_per_address >= 1, "server.connections_per_address must be at least 1");
+    need((1..=300).contains(&s.header_timeout_s), "server.header_timeout_s must lie between 1 and 300");
+    need((1..=3600).contains(&s.idle_timeout_s), "server.idle_timeout_s must lie between 1 and 3600");
+    need((1..=300).contains(&s.stall_s), "server.stall_s must lie between 1 and 300");
+    need((1..=1024).contains(&s.least_kb_per_s), "server.least_kb_per_s must lie between 1 and 1024");
+    need(
+        s.body_budget_mb >= 32 && s.body_budget_mb <= 65_536,
+        "server.body_budget_mb must lie between 32 and 65536, so that a file of any allowed length fits",
+    );
+    need(s.streams_per_account >= 1, "server.streams_per_account must be at least 1");
     need(config.database.max_connections >= 2, "database.max_connections must be at least 2");
     let w = &config.worker;
     need((1..=3600).contains(&w.lease_s), "worker.lease_s must lie between 1 and 3600");

@@ -111,6 +111,15 @@ pub struct Server {
     pub shutdown_grace_s: u64,
     pub requests_per_minute: u32,
     pub uploads_per_minute: u32,
+    /// 0: as many as open files allow.
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub header_timeout_s: u64,
+    pub idle_timeout_s: u64,
+    pub stall_s: u64,
+    pub least_kb_per_s: u64,
+    pub body_budget_mb: usize,
+    pub streams_per_account: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -89,7 +89,8 @@ impl From<store::Error> for Failure {
         use store::Error as E;
         match error {
             E::NotFound => Self::NotFound,
-            E::Illegal(_) | E::Conflict | E::Taken => Self::Changed,
+            // No page of the desk stores a file.
+            E::Illegal(_) | E::Conflict | E::Taken | E::Spent => Self::Changed,
             E::Unavailable(cause) => {
                 error!(%cause, "the database is unavailable to the console");
                 Self::Busy

@@ -3,7 +3,6 @@
 //! itself. A page that hears nothing asks now and then, as it did before.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -13,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::SignedDuration;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::failure::{Failure, Result};
@@ -22,11 +20,9 @@ use super::session::{Signed, session_hash};
 use super::{Console, language::Language};
 use crate::desk;
 use crate::document::ReviewId;
-use crate::events::Subscription;
+use crate::events::{Subscription, Watching};
 use crate::store::{Actor, Officer, QueueState, ReviewStatus};
 
-/// Pages that may listen at a time.
-pub(super) const LISTENERS: usize = 500;
 /// How long to wait for a signal before looking all the same: other processes may have none to send.
 const LOOK: Duration = Duration::from_secs(3);
 /// Signals may come in crowds; one look answers all that come within this time.
@@ -51,7 +47,7 @@ struct Listener {
     told: Told,
     ends: Instant,
     next_look: Instant,
-    _permit: OwnedSemaphorePermit,
+    _watching: Watching,
 }
 
 /// What the page knows by now.
@@ -104,7 +100,7 @@ async fn listen(
     headers: &HeaderMap,
     review: Option<ReviewId>,
 ) -> Result<Response> {
-    let permit = Arc::clone(&console.listeners).try_acquire_owned().map_err(|_| Failure::Busy)?;
+    let watching = console.app.watchers.watch(who.officer().id).map_err(|_| Failure::Busy)?;
     let listener = Listener {
         // Listening before looking: a change in between is not missed.
         changes: console.app.changes.subscribe(),
@@ -115,7 +111,7 @@ async fn listen(
         told: Told::default(),
         ends: Instant::now() + LIFE,
         next_look: Instant::now(),
-        _permit: permit,
+        _watching: watching,
         console,
     };
     let events = stream::unfold(listener, |mut listener| async move {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use filot_ocr::image::ImageError;
 use jiff::tz::Offset;
 use tracing::error;
@@ -222,17 +222,17 @@ async fn photo(request: Request, console: &Console) -> Result<(Bytes, Option<Str
             continue;
         }
         let media_type = field.content_type().map(str::to_owned);
-        let (mut kept, mut bytes) = (BytesMut::new(), 0);
+        let (mut kept, mut bytes) = (console.app.bodies.receive(), 0);
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
             bytes += chunk.len();
             if bytes <= limit {
-                kept.extend_from_slice(&chunk);
+                kept.push(&chunk).await.map_err(|_| intake::Error::Busy)?;
             }
         }
         if bytes > limit {
             return Err(ImageError::TooLarge { bytes, limit }.into());
         }
-        return Ok((kept.freeze(), media_type));
+        return Ok((kept.finish(), media_type));
     }
     Err(ImageError::Empty.into())
 }

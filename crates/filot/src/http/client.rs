@@ -1,7 +1,7 @@
 //! Which client is asking, and whether it asks too often. Each process counts for itself; with Redis all instances also
 //! count together.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Api;
+use super::door::network;
 use super::error::{ApiError, Code};
 use crate::config::service::{Server, Service};
 
@@ -93,14 +94,6 @@ impl Limits {
         let wait = |until: governor::NotUntil<_>| until.wait_time_from(self.clock.now());
         self.all.check_key(&client).map_err(wait)?;
         if costly { self.costly.check_key(&client).map_err(wait) } else { Ok(()) }
-    }
-}
-
-/// A client has all addresses of an IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

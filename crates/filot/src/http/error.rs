@@ -68,6 +68,7 @@ codes! {
     ReviewUnknown = "review_unknown", 404, "There is no such review";
     RouteNotFound = "route_not_found", 404, "No such route";
     MethodNotAllowed = "method_not_allowed", 405, "This route does not take this method";
+    BodyIncomplete = "body_incomplete", 408, "The body did not arrive";
     EmailTaken = "email_taken", 409, "The e-mail has an account";
     Conflict = "conflict", 409, "The state does not allow it";
     ReviewDecided = "review_decided", 409, "The review is decided otherwise";
@@ -91,6 +92,7 @@ codes! {
     IdempotencyMismatch = "idempotency_key_reused", 422, "The Idempotency-Key belongs to another request";
     InvalidField = "invalid_field", 422, "A value is not acceptable";
     RateLimited = "rate_limited", 429, "Too many requests";
+    TooManyStreams = "too_many_streams", 429, "The account has too many open streams";
     Quota = "quota_exceeded", 429, "The daily limit is reached";
     Internal = "internal", 500, "Something went wrong here";
     Unavailable = "unavailable", 503, "A part of the service is unavailable";
@@ -215,6 +217,7 @@ fn of_status(status: StatusCode) -> ApiError {
         404 => Code::RouteNotFound,
         405 => Code::MethodNotAllowed,
         413 => Code::BodyTooLarge,
+        408 => Code::BodyIncomplete,
         415 => Code::UnsupportedMediaType,
         code if code < 500 => Code::InvalidRequest,
         _ => Code::Internal,
@@ -246,6 +249,7 @@ impl From<store::Error> for ApiError {
                 Code::Conflict,
                 "Someone else was quicker. Look at the present state and try again.",
             ),
+            E::Spent => Self::new(Code::Quota, intake::Error::Quota.to_string()),
             E::Unavailable(_) => Self::unavailable(&error),
             E::Corrupt(_) => Self::internal(&error),
         }

@@ -91,15 +91,16 @@ pub(super) async fn file(
     })?;
     api.app.blobs.check_link(id, &LinkQuery { user, expires, signature })?;
     let document = api.app.store.document_of(user, id).await?;
-    let bytes = api.app.blobs.get(&document.blob_key).await?;
+    let (length, pieces) = api.app.blobs.pieces(&document.blob_key).await?;
     let actor = Actor::User(user);
     let (action, subject) = ("document.fetch", format!("document:{id}"));
     let entry = AuditEntry { actor: &actor, action, subject, reason: None, before: None, after: None };
     api.app.store.audit(entry).await?;
     let headers = [
         (header::CONTENT_TYPE, document.media_type.clone()),
+        (header::CONTENT_LENGTH, length.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", download_name(&document))),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, Body::from_stream(pieces)).into_response())
 }

@@ -1,16 +1,15 @@
-//! What happens to every request: an id, a line in the log, a deadline, safe headers, a body for errors.
+//! What happens to every request: an id, a line in the log, safe headers, a body for errors.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Response, header};
 use axum::middleware::Next;
-use axum::response::IntoResponse;
 use tracing::{Instrument, info, info_span};
 use uuid::Uuid;
 
-use super::error::{self, ApiError, Code};
+use super::error;
 use crate::telemetry::traces;
 
 /// The header that carries the id of a request, both ways.
@@ -75,14 +74,4 @@ fn request_id(request: &Request) -> String {
         .iter()
         .find_map(|name| request.headers().get(name)?.to_str().ok().filter(plain).map(str::to_owned))
         .unwrap_or_else(|| Uuid::now_v7().to_string())
-}
-
-/// Ends a request that has no answer in time. Streams that have begun are not touched.
-pub(super) async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -> Response<Body> {
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::new(Code::TimedOut, "The request was not finished in time. Try again.")
-            .retry_after(Duration::from_secs(5))
-            .into_response(),
-    }
 }

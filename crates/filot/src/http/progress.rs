@@ -1,36 +1,36 @@
 //! `GET /documents/{id}/events`: watching a document being read.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
 use super::documents::View;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::Id;
 use crate::auth::Caller;
-use crate::document::{Document, DocumentId, UserId};
+use crate::document::{Document, DocumentId};
+use crate::events::{Crowded, Watching};
+use crate::store::Pulse;
 
-/// How long one look for a change lasts.
-const LOOK: Duration = Duration::from_secs(15);
+/// How long one look for a change lasts. After each it is asked whether the client may still look.
+const LOOK: Duration = Duration::from_secs(3);
 /// A stream ends after so many looks; clients that still want to know come again.
-const LOOKS: u32 = 40;
+const LOOKS: u32 = 200;
 
 struct Watch {
     api: Api,
-    user: UserId,
+    caller: Caller,
     id: DocumentId,
     /// The version that was sent.
     sent: Option<u32>,
     over: bool,
     looks: u32,
-    _permit: OwnedSemaphorePermit,
+    _watching: Watching,
 }
 
 /// One event of the stream, by the names of its lines.
@@ -50,19 +50,31 @@ struct ProgressEvent {
 #[utoipa::path(get, path = "/documents/{id}/events", tag = "documents", security(("token" = [])),
     params(("id" = uuid::Uuid, Path)),
     responses((status = 200, body = ProgressEvent, content_type = "text/event-stream"),
+        (status = 429, body = Problem, description = "too_many_streams"),
         (status = 503, body = Problem, description = "busy")))]
 pub(super) async fn events(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<DocumentId>,
 ) -> Result<Sse<impl Stream<Item = std::result::Result<Event, Infallible>>>> {
-    api.app.store.document_of(caller.user, id).await?;
-    let permit = Arc::clone(&api.watchers).try_acquire_owned().map_err(|_| {
-        ApiError::new(Code::Busy, "Too many clients are watching. Ask for the document now and then instead.")
-            .retry_after(Duration::from_secs(5))
-    })?;
-    let watch = Watch { api, user: caller.user, id, sent: None, over: false, looks: 0, _permit: permit };
+    if api.app.store.pulse(id).await?.user_id != caller.user {
+        return Err(ApiError::not_found());
+    }
+    let watching = api.app.watchers.watch(caller.user).map_err(crowded)?;
+    let watch = Watch { api, caller, id, sent: None, over: false, looks: 0, _watching: watching };
     Ok(Sse::new(stream::unfold(watch, next)).keep_alive(KeepAlive::default()))
+}
+
+fn crowded(crowded: Crowded) -> ApiError {
+    let (code, text) = match crowded {
+        Crowded::Account => {
+            (Code::TooManyStreams, "This account watches as much as it may. Close a stream first.")
+        }
+        Crowded::Service => {
+            (Code::Busy, "Too many clients are watching. Ask for the document now and then instead.")
+        }
+    };
+    ApiError::new(code, text).retry_after(Duration::from_secs(5))
 }
 
 async fn next(mut watch: Watch) -> Option<(std::result::Result<Event, Infallible>, Watch)> {
@@ -73,9 +85,7 @@ async fn next(mut watch: Watch) -> Option<(std::result::Result<Event, Infallible
             () = stop.cancelled() => return None,
             document = look(&watch) => document?,
         };
-        if watch.sent == Some(document.version) {
-            continue;
-        }
+        let Some(document) = document else { continue };
         watch.sent = Some(document.version);
         watch.over = document.is_terminal();
         let event = Event::default().event("document").id(document.version.to_string());
@@ -85,10 +95,17 @@ async fn next(mut watch: Watch) -> Option<(std::result::Result<Event, Infallible
     None
 }
 
-/// The document when it is another than was sent, or after a while. `None` when it is gone or cannot be seen.
-async fn look(watch: &Watch) -> Option<Document> {
+/// The document when it is another than was sent, or nothing after a while. `None` when it is gone, or the client may no
+/// longer see it.
+async fn look(watch: &Watch) -> Option<Option<Document>> {
     let app = &watch.api.app;
-    let changed = |document: &Document| watch.sent != Some(document.version);
-    let document = app.changes.wait(&app.store, watch.id, LOOK, changed).await.ok()?;
-    (document.user_id == watch.user).then_some(document)
+    let changed = |pulse: &Pulse| watch.sent != Some(pulse.version);
+    let pulse = app.changes.wait(&app.store, watch.id, LOOK, changed).await.ok()?;
+    if !watch.api.auth.is_current(&watch.caller).await.ok()? {
+        return None;
+    }
+    if !changed(&pulse) {
+        return Some(None);
+    }
+    app.store.document_of(watch.caller.user, watch.id).await.ok().map(Some)
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,8 +22,10 @@ use crate::store::{Idempotency, IdempotencyKey};
 
 /// Names the route in idempotency keys.
 const ROUTE: &str = "POST /documents/upload";
-/// How long one request may hold its key without an answer.
-const LOCK: Duration = Duration::from_secs(60);
+/// How long a request holds its key without a sign of life, and how often it gives one. A key whose process died can be
+/// used again about when the service is back.
+const LOCK: Duration = Duration::from_secs(5);
+const RENEW: Duration = Duration::from_millis(1500);
 /// How long keys are remembered.
 const KEEP: Duration = Duration::from_secs(48 * 3600);
 /// Longest wait that a client may ask for, in seconds; less when requests may not last so long.
@@ -85,19 +87,13 @@ pub(super) async fn upload(
     };
     let hash = form.hash();
     match api.app.store.idempotency_begin(&key, &hash, LOCK, KEEP).await? {
-        Idempotency::Fresh => match intake::submit(&api.app, form.upload(&caller, Some(key.clone()))).await {
-            Ok(document) => finish(&api, &key, document, wait).await,
-            Err(error) => {
-                // A refused file may be sent again at once. That this fails costs the client the time of the lock.
-                if let Err(error) = api.app.store.idempotency_abandon(&key).await {
-                    tracing::warn!(%error, "an idempotency key stays locked for a while");
-                }
-                Err(error.into())
-            }
-        },
+        Idempotency::Fresh => {
+            let upload = form.upload(&caller, Some(key.clone()));
+            holding(&api, &key, carry_out(&api, &key, upload, wait)).await
+        }
         Idempotency::Resume(id) => {
             let document = api.app.store.document_of(caller.user, id).await?;
-            finish(&api, &key, document, wait).await
+            holding(&api, &key, finish(&api, &key, document, wait)).await
         }
         Idempotency::Running { retry_after } => Err(ApiError::new(
             Code::IdempotencyInProgress,
@@ -109,6 +105,38 @@ pub(super) async fn upload(
             "This Idempotency-Key was used for another file or type. Use a new one.",
         )),
         Idempotency::Done { status, body } => replay(&api, &key, status, &body),
+    }
+}
+
+async fn carry_out(
+    api: &Api,
+    key: &IdempotencyKey,
+    upload: intake::Upload,
+    wait: Option<Duration>,
+) -> Result<Response<Body>> {
+    match intake::submit(&api.app, upload).await {
+        Ok(document) => finish(api, key, document, wait).await,
+        Err(error) => {
+            // A refused file may be sent again at once. That this fails costs the client the time of the lock.
+            if let Err(error) = api.app.store.idempotency_abandon(key).await {
+                tracing::warn!(%error, "an idempotency key stays locked for a while");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Holds the key for as long as `work` takes.
+async fn holding<T>(api: &Api, key: &IdempotencyKey, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(RENEW, work.as_mut()).await {
+            return done;
+        }
+        // Whoever takes the key over finds the document, or is the one to make it: there is never a second.
+        if let Err(error) = api.app.store.idempotency_renew(key, LOCK).await {
+            tracing::warn!(%error, "an idempotency key may be free before its request is done");
+        }
     }
 }
 
@@ -169,8 +197,10 @@ fn context(key: &IdempotencyKey) -> [&str; 2] {
 
 /// Waits as the client prefers, and writes the answer.
 async fn answer(api: &Api, document: Document, wait: Option<Duration>) -> Result<(u16, Vec<u8>)> {
-    let document = match wait {
-        Some(wait) => api.app.changes.wait_terminal(&api.app.store, document.id, wait).await?,
+    // Who waits for too much already gets the answer that those get who do not wait.
+    let watching = wait.and_then(|wait| Some((wait, api.app.watchers.watch(document.user_id).ok()?)));
+    let document = match watching {
+        Some((wait, _watching)) => api.app.changes.wait_terminal(&api.app.store, document.id, wait).await?,
         None => document,
     };
     let status = if document.is_terminal() { 200 } else { 202 };
@@ -234,11 +264,10 @@ async fn read_form(api: &Api, request: Request) -> Result<Form> {
         match field.name() {
             Some("file") if file.is_none() => {
                 let media_type = field.content_type().map(str::to_owned);
-                file = Some((read_field(field, limit).await?, media_type));
+                file = Some((read_file(api, field, limit).await?, media_type));
             }
             Some("type") if card_type.is_none() => {
-                let text = read_field(field, MAX_TYPE).await.ok();
-                card_type = text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok());
+                card_type = read_word(field).await.and_then(|text| text.trim().parse().ok());
                 if card_type.is_none() {
                     return Err(ApiError::new(Code::TypeInvalid, "The form field type must be KTP or NPWP."));
                 }
@@ -253,16 +282,28 @@ async fn read_form(api: &Api, request: Request) -> Result<Form> {
     Ok(Form { bytes, media_type, card_type })
 }
 
-/// Reads a field and stops as soon as it is longer than `limit`.
-async fn read_field(mut field: Field<'_>, limit: usize) -> Result<Bytes> {
-    let mut bytes = BytesMut::new();
+/// Reads a file and stops as soon as it is longer than `limit`, or there is no memory for it.
+async fn read_file(api: &Api, mut field: Field<'_>, limit: usize) -> Result<Bytes> {
+    let mut file = api.app.bodies.receive();
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, limit))? {
-        if bytes.len() + chunk.len() > limit {
+        if file.len() + chunk.len() > limit {
             return Err(too_large(limit));
         }
-        bytes.extend_from_slice(&chunk);
+        file.push(&chunk).await.map_err(|_| intake::Error::Busy)?;
     }
-    Ok(bytes.freeze())
+    Ok(file.finish())
+}
+
+/// Reads a short text. `None` when it is longer, no text, or does not come.
+async fn read_word(mut field: Field<'_>) -> Option<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.ok()? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_TYPE {
+            return None;
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn broken(error: &MultipartError, limit: usize) -> ApiError {

@@ -3,7 +3,10 @@
 //!
 //! | key (`{lane}` is empty for CPU, `gpu:` for GPU) | type | holds |
 //! |---|---|---|
-//! | `filot:ocr:{lane}queue` | list | ids, the longest waiting on the left |
+//! | `filot:ocr:{lane}queue` | list | ids whose turn it is, the next on the left: of each account one, but for those that were given back |
+//! | `filot:ocr:{lane}behind:<account>` | list | ids that come after the one that their account has in line |
+//! | `filot:ocr:{lane}turns` | hash | account → its ids in line |
+//! | `filot:ocr:{lane}accounts` | hash | id → account |
 //! | `filot:ocr:{lane}queued` | set | ids that wait, in line or delayed: keeps one from being queued twice |
 //! | `filot:ocr:{lane}processing` | set | ids under a lease |
 //! | `filot:ocr:{lane}processing:timestamps` | hash | id → start in ms |
@@ -32,7 +35,7 @@ use tracing::{debug, warn};
 
 use super::{Change, Depth, Error, Lane, Lease, Queue, Result, Signal, Then};
 use crate::config;
-use crate::document::DocumentId;
+use crate::document::{DocumentId, UserId};
 
 mod scripts;
 
@@ -201,9 +204,9 @@ impl Queue for RedisQueue {
         false
     }
 
-    async fn push(&self, lane: Lane, id: DocumentId, delay: Duration) -> Result<bool> {
-        let new: bool =
-            self.run(&self.scripts.push, lane, &[&id.to_string(), &delay.as_millis().to_string()]).await?;
+    async fn push(&self, lane: Lane, id: DocumentId, account: UserId, delay: Duration) -> Result<bool> {
+        let args = [&*id.to_string(), &delay.as_millis().to_string(), &account.to_string()];
+        let new: bool = self.run(&self.scripts.push, lane, &args).await?;
         if new && delay.is_zero() {
             self.wake(lane).await;
         }
@@ -284,13 +287,14 @@ impl Queue for RedisQueue {
 
     async fn depth(&self, lane: Lane) -> Result<Depth> {
         let mut pipe = redis::pipe();
-        pipe.llen(self.key(lane, "queue"))
+        pipe.scard(self.key(lane, "queued"))
             .zcard(self.key(lane, "delayed"))
             .zcard(self.key(lane, "leases"))
             .llen(self.key(lane, "dead"));
         let mut connection = self.connection.clone();
-        let (ready, delayed, leased, dead) = patiently(pipe.query_async(&mut connection)).await?;
-        Ok(Depth { ready, delayed, leased, dead })
+        let (waiting, delayed, leased, dead): (u64, u64, u64, u64) =
+            patiently(pipe.query_async(&mut connection)).await?;
+        Ok(Depth { ready: waiting.saturating_sub(delayed), delayed, leased, dead })
     }
 
     async fn dead(&self, lane: Lane, limit: usize) -> Result<Vec<(DocumentId, String)>> {

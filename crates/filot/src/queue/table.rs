@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{Change, Depth, Lane, Lease, Queue, Result, Signal, Then};
-use crate::document::DocumentId;
+use crate::document::{DocumentId, UserId};
 use crate::store::{PUSH, Store};
 
 /// How often a process notes at most that its GPU readers ask for work.
@@ -29,9 +29,8 @@ impl TableQueue {
     }
 
     fn sql(&self, text: &str) -> String {
-        let greatest = if self.store.kind() == "postgres" { "GREATEST" } else { "MAX" };
         text.replace("{now}", self.store.now_micros())
-            .replace("{greatest}", greatest)
+            .replace("{greatest}", self.store.greatest())
             .replace("{skip}", self.store.skip_locked())
     }
 
@@ -82,8 +81,9 @@ impl Queue for TableQueue {
         true
     }
 
-    async fn push(&self, lane: Lane, id: DocumentId, delay: Duration) -> Result<bool> {
-        let values: Vec<Value> = vec![id.0.into(), lane.as_str().into(), micros(delay).into()];
+    async fn push(&self, lane: Lane, id: DocumentId, account: UserId, delay: Duration) -> Result<bool> {
+        let values: Vec<Value> =
+            vec![id.0.into(), lane.as_str().into(), micros(delay).into(), account.0.into()];
         let new = self.store.execute(&self.sql(PUSH), values).await? == 1;
         self.wake(lane);
         Ok(new)
@@ -100,27 +100,27 @@ impl Queue for TableQueue {
             return Ok(Vec::new());
         }
         let sql = self.sql(&format!(
-            "WITH due AS MATERIALIZED (SELECT document_id {due} ORDER BY run_at LIMIT $2 {{skip}}) \
+            "WITH due AS MATERIALIZED (SELECT document_id {due} ORDER BY turn, run_at LIMIT $2 {{skip}}) \
              UPDATE jobs SET state = 'leased', token = {{greatest}}(token + 1, {{now}}), \
              lease_until = {{now}} + $3, owner = $4, attempts = attempts + 1 \
-             WHERE document_id IN (SELECT document_id FROM due) RETURNING document_id, token, attempts, run_at"
+             WHERE document_id IN (SELECT document_id FROM due) RETURNING document_id, token, attempts, turn, run_at"
         ));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values: Vec<Value> = vec![lane.as_str().into(), limit.into(), micros(lease).into(), owner.into()];
         let rows = self.store.execute_returning(&sql, values).await?;
-        let read = |row: &sea_orm::QueryResult| -> std::result::Result<(i64, Lease), sea_orm::DbErr> {
+        let read = |row: &sea_orm::QueryResult| -> std::result::Result<((i64, i64), Lease), sea_orm::DbErr> {
             let lease = Lease {
                 id: DocumentId(row.try_get::<Uuid>("", "document_id")?),
                 lane,
                 token: row.try_get("", "token")?,
                 attempt: row.try_get::<i32>("", "attempts")?.unsigned_abs(),
             };
-            Ok((row.try_get("", "run_at")?, lease))
+            Ok(((row.try_get("", "turn")?, row.try_get("", "run_at")?), lease))
         };
         let leases: std::result::Result<Vec<_>, _> = rows.iter().map(read).collect();
         let mut leases = leases.map_err(crate::store::Error::from)?;
         // RETURNING promises no order.
-        leases.sort_by_key(|(run_at, _)| *run_at);
+        leases.sort_by_key(|(turn, _)| *turn);
         Ok(leases.into_iter().map(|(_, lease)| lease).collect())
     }
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, Iterable, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::audit::{Actor, AuditEntry};
@@ -31,19 +31,12 @@ pub struct NewDocument {
     pub idempotency: Option<IdempotencyKey>,
 }
 
-/// What a user has stored in a while.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub files: u64,
-    pub bytes: u64,
-}
-
 impl Store {
     /// Makes the row of a document whose file is already stored. With `enqueue` the job for it is made in the same
     /// transaction, for the queue that lives in this database.
     ///
     /// # Errors
-    /// `Taken` if the id exists, `NotFound` if the user does not.
+    /// `Taken` if the id exists, `NotFound` if the user does not, `Spent` if they have stored all that they may.
     pub async fn create_document(&self, new: NewDocument, enqueue: bool) -> Result<Document> {
         let tx = self.begin().await?;
         let (id, owner) = (new.id, Actor::User(new.user_id));
@@ -71,6 +64,7 @@ impl Store {
         enqueue: bool,
         replaces: Option<&documents::Model>,
     ) -> Result<documents::Model> {
+        self.spend(tx, new.user_id, new.byte_size).await?;
         let now = self.now();
         let start = State::NEW;
         let row = documents::ActiveModel {
@@ -96,7 +90,7 @@ impl Store {
         };
         let row = row.insert(&tx.tx).await?;
         if enqueue {
-            self.insert_job(tx, new.id, new.lane).await?;
+            self.insert_job(tx, new.id, new.user_id, new.lane).await?;
         }
         if let Some(key) = &new.idempotency {
             self.attach_document(tx, key, new.id).await?;
@@ -150,7 +144,7 @@ impl Store {
         };
         let next = self.advance(&tx, &row, Command::Reprocess, change).await?;
         if enqueue {
-            self.insert_job(&tx, id, next.lane.parse()?).await?;
+            self.insert_job(&tx, id, UserId(next.user_id), next.lane.parse()?).await?;
         }
         self.record_change(&tx, actor, "document.reprocess", &row, Some(&next), None).await?;
         tx.commit().await?;
@@ -175,29 +169,6 @@ impl Store {
         row.try_into()
     }
 
-    /// What `user` has stored since `at`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn usage_since(&self, user: UserId, at: Timestamp) -> Result<Usage> {
-        #[derive(FromQueryResult)]
-        struct Sums {
-            files: i64,
-            bytes: i64,
-        }
-        let sums = documents::Entity::find()
-            .select_only()
-            .expr_as(documents::Column::Id.count(), "files")
-            .expr_as(Expr::cust("CAST(COALESCE(SUM(byte_size), 0) AS BIGINT)"), "bytes")
-            .filter(documents::Column::UserId.eq(user.0))
-            .filter(documents::Column::CreatedAt.gte(to_utc(at)))
-            .into_model::<Sums>()
-            .one(&self.db)
-            .await?
-            .unwrap_or(Sums { files: 0, bytes: 0 });
-        Ok(Usage { files: sums.files.unsigned_abs(), bytes: sums.bytes.unsigned_abs() })
-    }
-
     /// Documents that nobody seems to be reading: waiting since before `waiting_since`, or under a reader that has not
     /// been heard of since its lease ended. Oldest first. With `in_database` only those without a job in this database.
     ///
@@ -208,14 +179,14 @@ impl Store {
         waiting_since: Timestamp,
         in_database: bool,
         limit: u64,
-    ) -> Result<Vec<(DocumentId, Lane)>> {
-        use documents::Column::{Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt};
+    ) -> Result<Vec<(DocumentId, UserId, Lane)>> {
+        use documents::Column::{Id, Lane as LaneColumn, LeaseUntil, Status, UpdatedAt, UserId as Account};
         let waiting = Status.eq("pending").and(UpdatedAt.lt(to_utc(waiting_since)));
         let abandoned = Status.eq("processing").and(LeaseUntil.lt(self.now()));
         let jobless = Expr::cust("NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.document_id = documents.id)");
-        let rows: Vec<(uuid::Uuid, String)> = documents::Entity::find()
+        let rows: Vec<(uuid::Uuid, uuid::Uuid, String)> = documents::Entity::find()
             .select_only()
-            .columns([Id, LaneColumn])
+            .columns([Id, Account, LaneColumn])
             .filter(waiting.or(abandoned))
             .apply_if(in_database.then_some(jobless), |query, jobless| query.filter(jobless))
             .order_by_asc(UpdatedAt)
@@ -223,7 +194,7 @@ impl Store {
             .into_tuple()
             .all(&self.db)
             .await?;
-        rows.into_iter().map(|(id, lane)| Ok((DocumentId(id), lane.parse()?))).collect()
+        rows.into_iter().map(|(id, user, lane)| Ok((DocumentId(id), UserId(user), lane.parse()?))).collect()
     }
 
     /// Documents that wait for a reader or are being read, under a lease or not. Oldest first.

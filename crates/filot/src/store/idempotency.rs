@@ -105,6 +105,21 @@ impl Store {
         Ok(row.document_id.map_or(Idempotency::Fresh, |id| Idempotency::Resume(DocumentId(id))))
     }
 
+    /// Prolongs the hold on a request that has no answer yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn idempotency_renew(&self, key: &IdempotencyKey, lock: Duration) -> Result<()> {
+        let lock = SignedDuration::try_from(lock).unwrap_or(SignedDuration::MAX);
+        let until = to_utc(self.clock.now().checked_add(lock).unwrap_or(jiff::Timestamp::MAX));
+        let sql = "UPDATE idempotency SET locked_until = $4 WHERE user_id = $1 AND route = $2 AND key = $3 AND \
+                   status IS NULL";
+        let values =
+            vec![key.user.0.into(), key.route.as_str().into(), key.key.as_str().into(), until.into()];
+        self.execute(sql, values).await?;
+        Ok(())
+    }
+
     /// Stores the answer of a request. If another has been stored, that one stays and is returned.
     ///
     /// # Errors

@@ -86,6 +86,9 @@ async fn purge(app: &App) {
     if let Err(error) = app.store.idempotency_expire().await {
         warn!(%error, "old requests not forgotten");
     }
+    if let Err(error) = app.store.forget_allowances().await {
+        warn!(%error, "counts of earlier days not forgotten");
+    }
     if let Err(error) = app.store.forget_callbacks(app.clock.now() - CALLBACKS_KEPT).await {
         warn!(%error, "old events of BULI2 not forgotten");
     }
@@ -151,8 +154,8 @@ async fn dispatch_unattended(app: &App) {
         Err(error) => return warn!(%error, "cannot look for documents without a job"),
     };
     let mut lost = 0;
-    for (id, lane) in unattended {
-        match app.workflow.dispatch(&*app.queue, lane, id).await {
+    for (id, account, lane) in unattended {
+        match app.workflow.dispatch(&*app.queue, lane, id, account).await {
             Ok(new) => lost += u64::from(new),
             Err(error) => return warn!(%error, "cannot queue documents without a job"),
         }

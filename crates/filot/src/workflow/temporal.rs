@@ -18,7 +18,7 @@ use super::Error;
 use crate::app::App;
 use crate::config::Service;
 use crate::desk::Reason;
-use crate::document::{DocumentId, ReviewId, Status, Verification};
+use crate::document::{DocumentId, ReviewId, Status, UserId, Verification};
 use crate::pipeline::{self, Ended, Stop};
 use crate::queue::{Lane, Lease, Queue};
 use crate::store::{self, ReviewRoute, ReviewStatus, Ruling};
@@ -81,6 +81,7 @@ impl Temporal {
         queue: &dyn Queue,
         lane: Lane,
         id: DocumentId,
+        account: UserId,
     ) -> Result<bool, Error> {
         let lane_there = match lane {
             Lane::Cpu => filot_temporal::Lane::Cpu,
@@ -112,7 +113,7 @@ impl Temporal {
                 }
                 metrics::counter!("filot_temporal_fallback_total").increment(1);
                 warn!(document = %id, %error, "not taken by Temporal, given to the queue");
-                Ok(queue.push(lane, id, Duration::ZERO).await?)
+                Ok(queue.push(lane, id, account, Duration::ZERO).await?)
             }
         }
     }

@@ -26,6 +26,7 @@ mod demo;
 mod desk;
 mod disk;
 mod doctor;
+mod door;
 mod durability;
 mod evidence;
 mod flow;
@@ -45,6 +46,7 @@ mod queue;
 mod retake;
 mod scan;
 mod selftest;
+mod shares;
 mod standing;
 mod store;
 #[cfg(feature = "temporal")]

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use filot::document::{DocumentId, Status, Verification};
+use filot::document::{DocumentId, Status, UserId, Verification};
 use filot::queue::{Change, Depth, Lane, Lease, Queue, Signal, Then};
 
 use crate::support::{Deployment, eventually};
 
+/// The account of whatever is of no particular one.
+const ACCOUNT: UserId = UserId(uuid::Uuid::from_u128(1));
 const LEASE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -25,7 +27,7 @@ impl Rig {
 
     async fn push(&self) -> DocumentId {
         let id = DocumentId::new();
-        assert!(self.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap());
+        assert!(self.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap());
         id
     }
 
@@ -82,6 +84,8 @@ contract! {
     a_release_comes_at_once_and_does_not_count
     the_buried_are_kept_and_can_come_back
     what_is_removed_is_gone
+    accounts_go_round
+    what_goes_out_of_line_makes_room_for_its_account
     many_claim_each_once
     tokens_grow_even_when_everything_is_lost
     the_gpu_lane_falls_back_when_nobody_serves_it
@@ -103,22 +107,28 @@ async fn the_longest_waiting_comes_first(rig: &Rig) {
 
 async fn a_document_is_in_only_once(rig: &Rig) {
     let id = rig.push().await;
-    assert!(!rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap());
+    assert!(!rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap());
     let lease = rig.claim_one().await;
-    assert!(!rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap(), "pushed while leased");
-    assert!(!rig.queue.push(Lane::Gpu, id, Duration::ZERO).await.unwrap(), "pushed on the other lane");
+    assert!(!rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap(), "pushed while leased");
+    assert!(
+        !rig.queue.push(Lane::Gpu, id, ACCOUNT, Duration::ZERO).await.unwrap(),
+        "pushed on the other lane"
+    );
     assert!(rig.queue.complete(&lease).await.unwrap());
-    assert!(rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap(), "a finished one may come again");
+    assert!(
+        rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap(),
+        "a finished one may come again"
+    );
     // Many at once: one of them puts it in.
     let id = DocumentId::new();
-    let pushes = (0..20).map(|_| rig.queue.push(Lane::Cpu, id, Duration::ZERO));
+    let pushes = (0..20).map(|_| rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO));
     let put_in = futures_util::future::join_all(pushes).await;
     assert_eq!(put_in.into_iter().filter(|new| *new.as_ref().unwrap()).count(), 1);
 }
 
 async fn a_delayed_one_comes_in_its_time(rig: &Rig) {
     let id = DocumentId::new();
-    assert!(rig.queue.push(Lane::Cpu, id, SHORT).await.unwrap());
+    assert!(rig.queue.push(Lane::Cpu, id, ACCOUNT, SHORT).await.unwrap());
     assert!(rig.claim(1, LEASE).await.is_empty());
     assert_eq!(rig.depth().await, Depth { delayed: 1, ..Depth::default() });
     tokio::time::sleep(SHORT + Duration::from_millis(50)).await;
@@ -168,7 +178,7 @@ async fn a_retry_comes_later_and_counts(rig: &Rig) {
     let lease = rig.claim_one().await;
     assert!(rig.queue.fail(&lease, Then::Retry(SHORT)).await.unwrap());
     assert!(rig.claim(1, LEASE).await.is_empty());
-    assert!(!rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap(), "pushed while delayed");
+    assert!(!rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap(), "pushed while delayed");
     tokio::time::sleep(SHORT + Duration::from_millis(50)).await;
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (id, 2));
@@ -193,7 +203,7 @@ async fn the_buried_are_kept_and_can_come_back(rig: &Rig) {
     assert!(rig.claim(1, LEASE).await.is_empty());
     assert_eq!(rig.depth().await, Depth { dead: 1, ..Depth::default() });
     assert_eq!(rig.queue.dead(Lane::Cpu, 10).await.unwrap(), [(id, "worker_crash".to_owned())]);
-    assert!(rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap());
+    assert!(rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap());
     assert_eq!(rig.depth().await.dead, 0, "whoever asks again has taken note");
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (id, 1));
@@ -208,7 +218,58 @@ async fn what_is_removed_is_gone(rig: &Rig) {
     rig.queue.remove(lease.id).await.unwrap();
     assert!(!rig.queue.complete(&lease).await.unwrap());
     assert_eq!(rig.depth().await, Depth::default());
-    assert!(rig.queue.push(Lane::Cpu, waiting, Duration::ZERO).await.unwrap());
+    assert!(rig.queue.push(Lane::Cpu, waiting, ACCOUNT, Duration::ZERO).await.unwrap());
+}
+
+/// One account with 1,000 documents does not delay those of others by more than a few readings.
+async fn accounts_go_round(rig: &Rig) {
+    let (greedy, modest) = (UserId::new(), UserId::new());
+    let push = async |account| {
+        let id = DocumentId::new();
+        assert!(rig.queue.push(Lane::Cpu, id, account, Duration::ZERO).await.unwrap());
+        id
+    };
+    let mut many = Vec::new();
+    for _ in 0..1000 {
+        many.push(push(greedy).await);
+    }
+    let taken: Vec<_> = rig.claim(20, LEASE).await.into_iter().map(|lease| lease.id).collect();
+    assert_eq!(taken, many[..20]);
+    let (first, second, others) = (push(modest).await, push(modest).await, push(UserId::new()).await);
+    assert_eq!(rig.depth().await, Depth { ready: 983, leased: 20, ..Depth::default() });
+    let next: Vec<_> = rig.claim(7, LEASE).await.into_iter().map(|lease| lease.id).collect();
+    let place = |id| next.iter().position(|next| *next == id);
+    assert!(place(first) <= Some(2) && place(first).is_some(), "{:?}", place(first));
+    assert!(place(others) <= Some(3) && place(others).is_some(), "{:?}", place(others));
+    assert!(place(second) <= Some(5) && place(second).is_some(), "{:?}", place(second));
+    // What is left of the greedy one's comes in its order, and later documents of others again between them.
+    let late = push(modest).await;
+    let left: Vec<_> = rig.claim(1000, LEASE).await.into_iter().map(|lease| lease.id).collect();
+    assert!(
+        left.iter().position(|id| *id == late) <= Some(2),
+        "{:?}",
+        left.iter().position(|id| *id == late)
+    );
+    let rest: Vec<_> = left.into_iter().filter(|id| *id != late).collect();
+    assert_eq!(rest, many[24..]);
+}
+
+async fn what_goes_out_of_line_makes_room_for_its_account(rig: &Rig) {
+    let account = UserId::new();
+    let ids = [DocumentId::new(), DocumentId::new(), DocumentId::new(), DocumentId::new()];
+    for id in ids {
+        assert!(rig.queue.push(Lane::Cpu, id, account, Duration::ZERO).await.unwrap());
+    }
+    rig.queue.remove(ids[0]).await.unwrap();
+    rig.queue.remove(ids[2]).await.unwrap();
+    let lease = rig.claim_one().await;
+    assert_eq!(lease.id, ids[1]);
+    assert!(rig.queue.fail(&lease, Then::Release).await.unwrap());
+    let both: Vec<_> = rig.claim(5, LEASE).await.into_iter().map(|lease| lease.id).collect();
+    assert_eq!(both, [ids[1], ids[3]]);
+    let id = DocumentId::new();
+    assert!(rig.queue.push(Lane::Cpu, id, account, Duration::ZERO).await.unwrap());
+    assert_eq!(rig.claim_one().await.id, id);
 }
 
 async fn many_claim_each_once(rig: &Rig) {
@@ -250,7 +311,7 @@ async fn tokens_grow_even_when_everything_is_lost(rig: &Rig) {
         None => rig.queue.remove(id).await.unwrap(),
     }
     assert!(!rig.queue.extend(&before, LEASE).await.unwrap());
-    assert!(rig.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap());
+    assert!(rig.queue.push(Lane::Cpu, id, ACCOUNT, Duration::ZERO).await.unwrap());
     assert!(rig.claim_one().await.token > before.token);
 }
 
@@ -258,7 +319,7 @@ async fn the_gpu_lane_falls_back_when_nobody_serves_it(rig: &Rig) {
     // A reader of the lane is there: nothing moves.
     assert!(rig.queue.claim(Lane::Gpu, "gpu", 1, LEASE).await.unwrap().is_empty());
     let id = DocumentId::new();
-    assert!(rig.queue.push(Lane::Gpu, id, Duration::ZERO).await.unwrap());
+    assert!(rig.queue.push(Lane::Gpu, id, ACCOUNT, Duration::ZERO).await.unwrap());
     assert_eq!(rig.queue.fall_back(Duration::from_secs(60)).await.unwrap(), 0);
     assert!(rig.claim(1, LEASE).await.is_empty());
     // It is gone for a while.
@@ -271,7 +332,7 @@ async fn the_gpu_lane_falls_back_when_nobody_serves_it(rig: &Rig) {
 async fn lanes_are_separate(rig: &Rig) {
     let cpu = rig.push().await;
     let gpu = DocumentId::new();
-    rig.queue.push(Lane::Gpu, gpu, Duration::ZERO).await.unwrap();
+    rig.queue.push(Lane::Gpu, gpu, ACCOUNT, Duration::ZERO).await.unwrap();
     let leases = rig.queue.claim(Lane::Gpu, "gpu", 9, LEASE).await.unwrap();
     assert_eq!(leases.iter().map(|lease| lease.id).collect::<Vec<_>>(), [gpu]);
     assert_eq!(rig.claim_one().await.id, cpu);
@@ -300,7 +361,7 @@ async fn listeners_are_woken(rig: &Rig) {
         let done = heard.len() == 2;
         async move {
             queue.announce(&change).await.unwrap();
-            queue.push(Lane::Cpu, DocumentId::new(), Duration::ZERO).await.unwrap();
+            queue.push(Lane::Cpu, DocumentId::new(), ACCOUNT, Duration::ZERO).await.unwrap();
             done
         }
     })

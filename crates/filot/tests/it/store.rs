@@ -102,7 +102,7 @@ contract! {
     lists_go_on_where_they_stopped
     others_documents_are_not_found
     owners_see_every_version
-    usage_counts_what_is_recent
+    what_was_stored_today_counts_though_it_is_deleted
     accounts_are_unique
     refresh_tokens_rotate_and_betray_copies
     a_one_time_token_works_once
@@ -271,16 +271,25 @@ async fn owners_see_every_version(rig: &Rig) {
     assert!(matches!(store.document_of(rig.user, id).await, Err(Error::NotFound)));
 }
 
-async fn usage_counts_what_is_recent(rig: &Rig) {
-    let start = rig.clock.now();
+async fn what_was_stored_today_counts_though_it_is_deleted(rig: &Rig) {
+    let store = rig.store();
+    let used = async || {
+        let used = store.used_today(rig.user).await.unwrap();
+        (used.files, used.bytes)
+    };
+    assert_eq!(used().await, (0, 0));
+    let first = rig.document().await;
     rig.document().await;
-    rig.clock.advance(SignedDuration::from_hours(25));
+    assert_eq!(used().await, (2, 2000));
+    store.delete_document(first, &Actor::System).await.unwrap();
+    assert_eq!(used().await, (2, 2000));
+    rig.clock.advance(SignedDuration::from_hours(24));
+    assert_eq!(used().await, (0, 0));
     rig.document().await;
-    rig.document().await;
-    let since = |at| rig.store().usage_since(rig.user, at);
-    let (all, recent) =
-        (since(start).await.unwrap(), since(start + SignedDuration::from_hours(1)).await.unwrap());
-    assert_eq!(((all.files, all.bytes), (recent.files, recent.bytes)), ((3, 3000), (2, 2000)));
+    assert_eq!(used().await, (1, 1000));
+    assert_eq!(store.forget_allowances().await.unwrap(), 0);
+    rig.clock.advance(SignedDuration::from_hours(48));
+    assert_eq!(store.forget_allowances().await.unwrap(), 1);
 }
 
 async fn accounts_are_unique(rig: &Rig) {

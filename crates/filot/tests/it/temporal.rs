@@ -387,7 +387,7 @@ async fn a_document_that_both_engines_have_has_one_verdict() {
     let mut documents = Vec::new();
     for number in 0..40 {
         let id = it.upload(card(number, order(number).1, 20)).await.unwrap().id;
-        it.app.queue.push(Lane::Cpu, id, Duration::ZERO).await.unwrap();
+        it.app.queue.push(Lane::Cpu, id, it.user, Duration::ZERO).await.unwrap();
         documents.push(id);
     }
     for id in &documents {

@@ -26,6 +26,38 @@ local function forget(id)
   redis.call('HDEL', lane .. 'owners', id)
   redis.call('DEL', lane .. 'lock:' .. id)
 end
+-- Puts an id in line, or behind what its account has there.
+local function put(lane, id)
+  local account = redis.call('HGET', lane .. 'accounts', id) or ''
+  if redis.call('HEXISTS', lane .. 'turns', account) == 1 then
+    redis.call('RPUSH', lane .. 'behind:' .. account, id)
+  else
+    redis.call('HSET', lane .. 'turns', account, 1)
+    redis.call('RPUSH', lane .. 'queue', id)
+  end
+end
+-- Puts an id in front of all others: it has waited already.
+local function put_back(lane, id)
+  redis.call('HINCRBY', lane .. 'turns', redis.call('HGET', lane .. 'accounts', id) or '', 1)
+  redis.call('LPUSH', lane .. 'queue', id)
+end
+-- An id is no longer in line: the next of its account comes at the end.
+local function step_out(lane, id)
+  local account = redis.call('HGET', lane .. 'accounts', id) or ''
+  if redis.call('HINCRBY', lane .. 'turns', account, -1) > 0 then return end
+  redis.call('HDEL', lane .. 'turns', account)
+  local following = redis.call('LPOP', lane .. 'behind:' .. account)
+  if following then
+    redis.call('HSET', lane .. 'turns', account, 1)
+    redis.call('RPUSH', lane .. 'queue', following)
+  end
+end
+-- The id that is next, or false.
+local function next_in_line(lane)
+  local id = redis.call('LPOP', lane .. 'queue')
+  if id then step_out(lane, id) end
+  return id
+end
 -- The token of whoever holds a lease of the id, or false.
 local function holder(id)
   local owner = redis.call('HGET', lane .. 'owners', id)
@@ -33,7 +65,7 @@ local function holder(id)
 end
 ";
 
-/// ARGV: id, delay in ms. 1 if it was put in, 0 if it is in already.
+/// ARGV: id, delay in ms, account. 1 if it was put in, 0 if it is in already.
 const PUSH: &str = r"
 local id, delay = ARGV[3], tonumber(ARGV[4])
 for _, prefix in ipairs({all, all .. 'gpu:'}) do
@@ -50,11 +82,12 @@ for _, prefix in ipairs({all, all .. 'gpu:'}) do
   end
 end
 redis.call('SADD', lane .. 'queued', id)
+redis.call('HSET', lane .. 'accounts', id, ARGV[5])
 redis.call('HDEL', lane .. 'attempts', id)
 if delay > 0 then
   redis.call('ZADD', lane .. 'delayed', int(now / 1000 + delay), id)
 else
-  redis.call('RPUSH', lane .. 'queue', id)
+  put(lane, id)
   redis.call('SETNX', lane .. 'since', int(now / 1000))
 end
 return 1
@@ -67,11 +100,11 @@ if name == 'gpu' then redis.call('SET', lane .. 'alive', int(now / 1000)) end
 -- A delayed one whose time has come need not wait for the reaper.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', lane .. 'delayed', '-inf', int(now / 1000), 'LIMIT', 0, limit)) do
   redis.call('ZREM', lane .. 'delayed', id)
-  redis.call('RPUSH', lane .. 'queue', id)
+  put(lane, id)
 end
 local claimed = {}
 while #claimed < limit do
-  local id = redis.call('LPOP', lane .. 'queue')
+  local id = next_in_line(lane)
   if not id then break end
   -- One that was removed, or put in by hand a second time, is passed by.
   local known = redis.call('SREM', lane .. 'queued', id)
@@ -113,9 +146,10 @@ if what == 'retry' then
 elseif what == 'release' then
   redis.call('HINCRBY', lane .. 'attempts', id, -1)
   redis.call('SADD', lane .. 'queued', id)
-  redis.call('LPUSH', lane .. 'queue', id)
+  put_back(lane, id)
 else
   redis.call('HDEL', lane .. 'attempts', id)
+  redis.call('HDEL', lane .. 'accounts', id)
   if what == 'bury' then
     redis.call('LPUSH', lane .. 'dead', id .. ' ' .. with)
     redis.call('SADD', lane .. 'buried', id)
@@ -131,9 +165,14 @@ return 1
 const REMOVE: &str = r"
 local id = ARGV[3]
 forget(id)
-redis.call('LREM', lane .. 'queue', 0, id)
+if redis.call('LREM', lane .. 'queue', 0, id) > 0 then
+  step_out(lane, id)
+else
+  redis.call('LREM', lane .. 'behind:' .. (redis.call('HGET', lane .. 'accounts', id) or ''), 0, id)
+end
 redis.call('ZREM', lane .. 'delayed', id)
 redis.call('HDEL', lane .. 'attempts', id)
+redis.call('HDEL', lane .. 'accounts', id)
 return redis.call('SREM', lane .. 'queued', id)
 ";
 
@@ -143,20 +182,20 @@ local ended = redis.call('ZRANGEBYSCORE', lane .. 'leases', '-inf', int(now), 'L
 for _, id in ipairs(ended) do
   forget(id)
   redis.call('SADD', lane .. 'queued', id)
-  redis.call('LPUSH', lane .. 'queue', id)
+  put_back(lane, id)
 end
 -- A worker of the earlier kind leaves ids here without a lease.
 for _, id in ipairs(redis.call('SMEMBERS', lane .. 'processing')) do
   if not redis.call('ZSCORE', lane .. 'leases', id) then
     redis.call('SREM', lane .. 'processing', id)
     redis.call('HDEL', lane .. 'processing:timestamps', id)
-    if redis.call('SADD', lane .. 'queued', id) == 1 then redis.call('LPUSH', lane .. 'queue', id) end
+    if redis.call('SADD', lane .. 'queued', id) == 1 then put_back(lane, id) end
   end
 end
 local due = redis.call('ZRANGEBYSCORE', lane .. 'delayed', '-inf', int(now / 1000), 'LIMIT', 0, 1000)
 for _, id in ipairs(due) do
   redis.call('ZREM', lane .. 'delayed', id)
-  redis.call('RPUSH', lane .. 'queue', id)
+  put(lane, id)
 end
 return {#ended, #due}
 ";
@@ -169,12 +208,15 @@ local since = tonumber(redis.call('GET', lane .. 'since') or '0')
 if now / 1000 - math.max(alive, since) < silence then return 0 end
 local moved = 0
 while true do
-  local id = redis.call('LPOP', lane .. 'queue')
+  local id = next_in_line(lane)
   if not id then break end
   redis.call('SREM', lane .. 'queued', id)
   redis.call('HDEL', lane .. 'attempts', id)
+  local account = redis.call('HGET', lane .. 'accounts', id)
+  redis.call('HDEL', lane .. 'accounts', id)
   if redis.call('SADD', all .. 'queued', id) == 1 then
-    redis.call('RPUSH', all .. 'queue', id)
+    if account then redis.call('HSET', all .. 'accounts', id, account) end
+    put(all, id)
     moved = moved + 1
   end
 end

@@ -71,6 +71,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
     let access = serve.post(&http, "/auth/login", credentials).await["accessToken"].clone();
     let access = access.as_str().unwrap().to_owned();
     let mut ids = HashMap::new();
+    let back = std::time::Instant::now();
     for number in 0..LIVES * AT_ONCE {
         let id = loop {
             let repeated = upload(http.clone(), serve.address.clone(), access.clone(), number).await;
@@ -79,6 +80,8 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
                 // The lock of the request that died.
                 (409, body) => {
                     assert_eq!(body["code"], "idempotency_in_progress");
+                    // Seconds after the service is back, nobody waits for the dead any more.
+                    assert!(back.elapsed() < Duration::from_secs(30), "{number} is still locked");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 other => panic!("{number}: {other:?}"),

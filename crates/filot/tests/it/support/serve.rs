@@ -30,7 +30,18 @@ impl Serve {
         arguments: &[&str],
         settings: &[(&str, &str)],
     ) -> Self {
-        let serve = Self::spawn(data, "serve", arguments, settings);
+        Self::start_under(&[], data, http, arguments, settings).await
+    }
+
+    /// The same under a program that begins it with other limits, such as `prlimit`.
+    pub(crate) async fn start_under(
+        program: &[&str],
+        data: &Path,
+        http: &Client,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let serve = Self::spawn(program, data, "serve", arguments, settings);
         eventually("the server answers", Duration::from_secs(60), || async {
             http.get(format!("{}/ready", serve.address)).send().await.is_ok_and(|a| a.status().is_success())
         })
@@ -40,15 +51,21 @@ impl Serve {
 
     /// `filot worker` on the same data folder. It has no address.
     pub(crate) fn worker(data: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        Self::spawn(data, "worker", arguments, settings)
+        Self::spawn(&[], data, "worker", arguments, settings)
     }
 
-    fn spawn(data: &Path, subcommand: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+    fn spawn(
+        program: &[&str],
+        data: &Path,
+        subcommand: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let own = |end: &str| data.with_extension(format!("{subcommand}.{end}"));
         let (stdout, log) = (own("out"), own("log"));
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(filot().get_program());
+        command.args(["--pdeathsig", "KILL"]).args(program).arg(filot().get_program());
         for (name, value) in filot().get_envs() {
             match value {
                 Some(value) => command.env(name, value),
