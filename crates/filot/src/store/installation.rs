@@ -37,7 +37,6 @@ impl Store {
             created_at: Set(to_utc(now)),
             quiet_until: Set(Some(to_utc(now + QUIET))),
             unknown_head: Set(None),
-            swept_at: Set(None),
             scrubbed_at: Set(from_nothing.then(|| to_utc(now))),
         };
         installation::Entity::insert(row)
@@ -103,16 +102,6 @@ impl Store {
             .exec(&tx.tx)
             .await?;
         tx.commit().await
-    }
-
-    /// Takes over the search for forgotten files unless some process has searched since `every` ago.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn claim_sweep(&self, every: SignedDuration) -> Result<bool> {
-        let now = self.clock.now();
-        let sql = "UPDATE installation SET swept_at = $1 WHERE id = 1 AND (swept_at IS NULL OR swept_at <= $2)";
-        Ok(self.execute(sql, vec![to_utc(now).into(), to_utc(now - every).into()]).await? == 1)
     }
 
     /// Whether the audit trail has this entry. Before the first there is nothing, which every trail has.

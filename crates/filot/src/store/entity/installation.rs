@@ -13,8 +13,6 @@ pub(crate) struct Model {
     pub quiet_until: Option<DateTimeUtc>,
     /// Hash of the audit entry that the file store knows and this database does not.
     pub unknown_head: Option<String>,
-    /// When forgotten files were last looked for.
-    pub swept_at: Option<DateTimeUtc>,
     /// When what was deleted before `secure_delete` was on was overwritten.
     pub scrubbed_at: Option<DateTimeUtc>,
 }

@@ -22,7 +22,6 @@ impl MigrationTrait for Migration {
             .col(time("created_at"))
             .col(optional_time("quiet_until"))
             .col(optional_word("unknown_head", 64))
-            .col(optional_time("swept_at"))
             .col(optional_time("scrubbed_at"))
             .to_owned();
         let quarantine = table("quarantine")
