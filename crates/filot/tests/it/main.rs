@@ -27,6 +27,8 @@ mod desk;
 mod disk;
 mod doctor;
 mod durability;
+mod erase;
+mod erased;
 mod evidence;
 mod flow;
 mod gpu;

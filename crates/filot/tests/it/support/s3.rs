@@ -7,6 +7,8 @@ use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use super::versioned::Versioned;
+
 pub(crate) const BUCKET: &str = "filot-documents";
 pub(crate) const ACCESS_KEY: &str = "AKIAFILOTTESTS";
 pub(crate) const SECRET_KEY: &str = "k9Lr2mVx7Qw4Tz8Yb5Nc1Hd6Jf3Gs0Pa";
@@ -23,7 +25,17 @@ impl S3 {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        Self::serve(files, folder).await
+    }
+
+    /// A server for this bucket.
+    pub(crate) async fn with_versions(bucket: &Versioned) -> Self {
+        Self::serve(bucket.clone(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn serve(files: impl s3s::S3, folder: TempDir) -> Self {
+        let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
