@@ -55,13 +55,17 @@ pub enum Error {
     #[error("the stored file is damaged")]
     Damaged,
     /// The mark of the installation is not one.
-    #[error("{MARK} in the file store cannot be understood; restore it, or move it away and run `filot files adopt`")]
+    #[error(
+        "{MARK} in the file store cannot be understood; restore it, or move it away and run `filot files adopt`"
+    )]
     Mark,
     /// One version of a file could not be erased.
     #[error("the file store is unavailable")]
     Version(#[source] reqwest::Error),
     /// The store does not let us erase versions.
-    #[error("the file store refuses to erase a version of a file (status {0}): the key needs s3:DeleteObjectVersion")]
+    #[error(
+        "the file store refuses to erase a version of a file (status {0}): the key needs s3:DeleteObjectVersion"
+    )]
     Refused(u16),
     /// A file has more versions than we make.
     #[error("a file has too many versions to erase at once")]
@@ -341,7 +345,10 @@ fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
     for entry in walkdir::WalkDir::new(folder).min_depth(1) {
         let entry = entry?;
         let of = entry.path().strip_prefix(folder).ok().and_then(Path::to_str);
-        if of.is_some_and(is_fragment) && entry.file_type().is_file() && entry.metadata()?.modified()? < before {
+        if of.is_some_and(is_fragment)
+            && entry.file_type().is_file()
+            && entry.metadata()?.modified()? < before
+        {
             std::fs::remove_file(entry.path())?;
             erased += 1;
         }

@@ -16,7 +16,9 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{accounts, audit, backup, bench, demo, doctor, http, installation, pdf, probe, sample, selftest, serve};
+use crate::{
+    accounts, audit, backup, bench, demo, doctor, http, installation, pdf, probe, sample, selftest, serve,
+};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -549,9 +551,11 @@ impl Cli {
             })),
             Command::Health { ready } => health(&config, ready),
             Command::Demo(args) => ran(demo::run(config, args.count, args.seed)),
-            Command::Files { command: FilesCommand::Adopt } => ran(installation::adopt_files(&config).map(|id| {
-                tell(&format!("the files belong to database {id} now; nothing is erased for a day"));
-            })),
+            Command::Files { command: FilesCommand::Adopt } => {
+                ran(installation::adopt_files(&config).map(|id| {
+                    tell(&format!("the files belong to database {id} now; nothing is erased for a day"));
+                }))
+            }
             Command::Files { command: FilesCommand::EraseUnknown { at_most } } => {
                 ran(installation::erase_unknown_files(config, at_most).map(|swept| {
                     tell(&match swept.withheld {

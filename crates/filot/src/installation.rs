@@ -150,7 +150,9 @@ pub async fn agree_at_start(app: &App) -> Result<()> {
         }
         Ok(Err(error)) => Err(error),
         Err(_) => {
-            warn!("the file store does not answer; whether its files are those of this database is not known yet");
+            warn!(
+                "the file store does not answer; whether its files are those of this database is not known yet"
+            );
             Ok(())
         }
     }

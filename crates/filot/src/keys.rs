@@ -218,7 +218,11 @@ fn close_to_others(folder: &Path) -> io::Result<()> {
     };
     if about.uid() != nix::unistd::geteuid().as_raw() {
         // A volume that belongs to root and to a group of this process is how containers give one.
-        return if about.mode() & 0o007 == 0 { Ok(()) } else { refuse("belongs to somebody else and is open to all") };
+        return if about.mode() & 0o007 == 0 {
+            Ok(())
+        } else {
+            refuse("belongs to somebody else and is open to all")
+        };
     }
     let in_use_otherwise = !OWN_NAMES.iter().any(|name| folder.join(name).exists())
         && std::fs::read_dir(folder)?.next().is_some()

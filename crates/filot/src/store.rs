@@ -60,10 +60,10 @@ pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
 pub use console_sessions::ConsoleSession;
 pub use corrections::{Correction, NewCorrection};
+pub use deletion::Kept;
 pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
 pub use documents::{NewDocument, Usage};
 pub use events::{Event, EventKind};
-pub use deletion::Kept;
 pub use idempotency::{DELETED, Idempotency, IdempotencyKey};
 pub use installation::{Installation, QUIET};
 pub(crate) use jobs::PUSH;
@@ -192,7 +192,8 @@ impl Store {
             None => {
                 let dir = &config.server.data_dir;
                 crate::keys::private_folder(dir).map_err(|error| DbErr::Custom(error.to_string()))?;
-                Self::sqlite(sqlite::url_of(&dir.join("filot.db")), config.database.max_connections, clock).await
+                Self::sqlite(sqlite::url_of(&dir.join("filot.db")), config.database.max_connections, clock)
+                    .await
             }
         }
     }

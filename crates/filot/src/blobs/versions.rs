@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path as Key;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
-use object_store::ObjectStoreExt;
 use reqwest::StatusCode;
 use reqwest::redirect::Policy;
 
@@ -58,7 +58,8 @@ impl Versions {
         let options = SignedUrlOptions::default().with_query([("versionId", version)]);
         let url = s3.signed_url_opts(Method::DELETE, key, SIGNATURE_LIFE, &options).await?;
         // The address holds a signature, so it stands in no error.
-        let answer = self.http.delete(url).send().await.map_err(|error| Error::Version(error.without_url()))?;
+        let answer =
+            self.http.delete(url).send().await.map_err(|error| Error::Version(error.without_url()))?;
         match answer.status() {
             status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(true),
             StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST => Ok(false),

@@ -22,14 +22,16 @@ pub(super) async fn reachable(app: &App) -> Finding {
 pub(super) async fn belong(app: &App) -> Finding {
     let name = "files";
     let kind = app.blobs.kind();
-    let standing = match tokio::time::timeout(PATIENCE, installation::standing(&app.store, &app.blobs)).await {
+    let standing = match tokio::time::timeout(PATIENCE, installation::standing(&app.store, &app.blobs)).await
+    {
         Ok(standing) => standing,
         Err(_) => return no_answer(app),
     };
     match standing {
         Ok(Standing::Agreed) => Finding::new(name, State::Ok, format!("{kind}, those of this database")),
         Ok(Standing::Quiet { until, why: Why::New }) => {
-            let found = format!("{kind}, those of this database; none is erased as forgotten before {until:.0}");
+            let found =
+                format!("{kind}, those of this database; none is erased as forgotten before {until:.0}");
             Finding::new(name, State::Ok, found)
         }
         Ok(Standing::Quiet { until, why: Why::Behind }) => {
@@ -77,9 +79,10 @@ pub(super) async fn unknown(app: &App) -> Finding {
         Err(error) => return Finding::new(name, State::Broken, error),
     };
     let mut found = format!("{} of {} have no document", swept.unknown, swept.seen);
-    for (count, what) in
-        [(swept.strangers, "are of accounts that this database does not know"), (swept.foreign, "are not FiLot's")]
-    {
+    for (count, what) in [
+        (swept.strangers, "are of accounts that this database does not know"),
+        (swept.foreign, "are not FiLot's"),
+    ] {
         if count > 0 {
             found.push_str(&format!(", {count} {what} and stay"));
         }
@@ -88,9 +91,12 @@ pub(super) async fn unknown(app: &App) -> Finding {
     match ripe {
         0 if swept.unknown + swept.strangers == 0 => Finding::new(name, State::Ok, found),
         0 => Finding::new(name, State::Note, format!("{found}; none is erased now")),
-        ripe if ripe <= allowed => Finding::new(name, State::Note, format!("{found}; {ripe} are erased next")),
+        ripe if ripe <= allowed => {
+            Finding::new(name, State::Note, format!("{found}; {ripe} are erased next"))
+        }
         ripe => {
-            let found = format!("{found}; {ripe} are due, more than the {allowed} that a search may erase: none is");
+            let found =
+                format!("{found}; {ripe} are due, more than the {allowed} that a search may erase: none is");
             Finding::new(name, State::Broken, found).mend(format!("filot files erase-unknown {ripe}"))
         }
     }

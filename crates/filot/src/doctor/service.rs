@@ -95,7 +95,11 @@ async fn database(app: &App) -> Finding {
             let what = if empty { "empty" } else { "out of date" };
             let found =
                 format!("{}, {what}: {} steps of the schema are missing", app.store.kind(), pending.len());
-            let mend = if empty { "check DATABASE_URL; if it is right: filot migrate --create" } else { "filot migrate" };
+            let mend = if empty {
+                "check DATABASE_URL; if it is right: filot migrate --create"
+            } else {
+                "filot migrate"
+            };
             Finding::new(name, State::Broken, found).mend(mend)
         }
         Ok(Err(error)) => Finding::new(name, State::Broken, error.to_string())

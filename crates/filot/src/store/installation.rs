@@ -82,7 +82,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_unknown_head(&self) -> Result<()> {
-        self.change_installation(installation::ActiveModel { unknown_head: Set(None), ..Default::default() }).await
+        self.change_installation(installation::ActiveModel { unknown_head: Set(None), ..Default::default() })
+            .await
     }
 
     /// What was deleted in former times is overwritten.
@@ -128,10 +129,9 @@ impl Store {
     pub async fn some_blob_keys(&self, count: u64) -> Result<Vec<String>> {
         let mut keys: Vec<String> = Vec::new();
         let all = documents::Entity::find().select_only().column(documents::Column::FileUrl);
-        for query in [
-            all.clone().order_by_asc(documents::Column::Id),
-            all.order_by_desc(documents::Column::Id),
-        ] {
+        for query in
+            [all.clone().order_by_asc(documents::Column::Id), all.order_by_desc(documents::Column::Id)]
+        {
             keys.extend(query.limit(count.div_ceil(2)).into_tuple::<String>().all(&self.db).await?);
         }
         keys.sort_unstable();

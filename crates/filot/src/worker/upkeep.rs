@@ -33,12 +33,7 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
         return run_rounds(&app, &stop).await;
     }
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
-    tokio::join!(
-        run_rounds(&app, &stop),
-        escalation::run(&app, &stop),
-        sweep::run(&app, &stop),
-        checkpoints
-    );
+    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), sweep::run(&app, &stop), checkpoints);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {

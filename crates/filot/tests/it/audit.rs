@@ -409,7 +409,8 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
     it.app.store.delete_document(id, &Actor::User(it.user)).await.unwrap();
     let verify = || filot_on(Some(&deployment), &["audit", "verify", "--checkpoint", &known]);
     assert_eq!(verify().status, 0, "{}", verify().stderr);
-    let export = |id: &str| filot_on(Some(&deployment), &["audit", "export", "--document", id, "--out", &case]);
+    let export =
+        |id: &str| filot_on(Some(&deployment), &["audit", "export", "--document", id, "--out", &case]);
     // What the trail tells of a deleted document can still be exported, and who deleted it stands in it.
     assert_eq!(export(&id.to_string()).status, 0);
     let proven = Evidence::verify(&std::fs::read_to_string(&case).unwrap(), None, None).unwrap();

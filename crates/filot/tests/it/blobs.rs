@@ -80,7 +80,11 @@ async fn old_files_are_listed(app: &App) {
     assert_eq!(all, keys);
     let everything: Vec<Listed> = app.blobs.list(now + hour).try_collect().await.unwrap();
     let others = everything.iter().filter(|listed| **listed == Listed::Foreign).count();
-    assert_eq!((everything.len(), others), (keys.len() + foreign.len(), foreign.len()), "the mark is neither");
+    assert_eq!(
+        (everything.len(), others),
+        (keys.len() + foreign.len(), foreign.len()),
+        "the mark is neither"
+    );
 }
 
 async fn stored(app: &App) -> Document {
@@ -99,7 +103,8 @@ async fn fragments_of_interrupted_uploads_are_erased() {
         let key = Blobs::key(user, CardType::Ktp, DocumentId::new(), "image/png");
         key.split_once('/').unwrap().1.to_owned()
     };
-    let stay = [name(), "KTP_4#x.png".into(), "notes#1".into(), format!("{}#", name()), format!("{}#1a", name())];
+    let stay =
+        [name(), "KTP_4#x.png".into(), "notes#1".into(), format!("{}#", name()), format!("{}#1a", name())];
     let go = [format!("{}#1", name()), format!("{}#23", name())];
     for name in stay.iter().chain(&go) {
         std::fs::write(files.join(name), "x").unwrap();

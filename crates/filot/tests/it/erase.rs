@@ -33,17 +33,16 @@ struct World {
 impl World {
     async fn new(postgres: bool, s3: bool) -> Self {
         let s3 = if s3 { Some(S3::start().await) } else { None };
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            postgres: postgres.then(Server::postgres),
-            s3,
-        }
+        Self { folder: tempfile::tempdir().unwrap(), postgres: postgres.then(Server::postgres), s3 }
     }
 
     fn url(&self, database: &str) -> String {
         match &self.postgres {
             Some(server) => server.url().replace("/postgres", &format!("/{database}")),
-            None => format!("sqlite://{}?mode=rwc", self.folder.path().join(database).with_extension("db").display()),
+            None => format!(
+                "sqlite://{}?mode=rwc",
+                self.folder.path().join(database).with_extension("db").display()
+            ),
         }
     }
 
@@ -51,7 +50,10 @@ impl World {
     fn environment(&self, database: &str, place: &str) -> Vec<(String, String)> {
         let mut vars = vec![
             ("DATABASE_URL".to_owned(), self.url(database)),
-            ("FILOT_DATA_DIR".to_owned(), self.folder.path().join(format!("data-{place}")).display().to_string()),
+            (
+                "FILOT_DATA_DIR".to_owned(),
+                self.folder.path().join(format!("data-{place}")).display().to_string(),
+            ),
         ];
         if let Some(s3) = &self.s3 {
             let settings = [
@@ -84,7 +86,9 @@ impl World {
     /// A copy of a database that nobody uses.
     async fn copy(&self, of: &str, database: &str) {
         match &self.postgres {
-            Some(server) => execute(&server.url(), &format!("CREATE DATABASE {database} TEMPLATE {of}")).await,
+            Some(server) => {
+                execute(&server.url(), &format!("CREATE DATABASE {database} TEMPLATE {of}")).await
+            }
             None => {
                 let file = |name: &str| self.folder.path().join(name).with_extension("db");
                 std::fs::copy(file(of), file(database)).unwrap();
@@ -113,7 +117,11 @@ impl World {
         command.envs(self.environment(database, place)).args(["doctor", "--json"]);
         let ended = crate::program::finish(command, b"");
         let found: Vec<serde_json::Value> = serde_json::from_str(&ended.stdout).unwrap();
-        found.into_iter().filter(|f| f["check"] == "files").map(|f| format!("{}: {}", f["state"], f["found"])).collect()
+        found
+            .into_iter()
+            .filter(|f| f["check"] == "files")
+            .map(|f| format!("{}: {}", f["state"], f["found"]))
+            .collect()
     }
 }
 
@@ -217,7 +225,13 @@ async fn nothing_is_lost(world: World) {
         let app = world.start(database, place, clock).await.unwrap();
         for search in a_day_of_searches(&app, clock, &SweepRules::of(&app)).await {
             let search = search.unwrap();
-            let theirs = if place == "home" && world.s3.is_some() { 3 } else if place == "home" { 1 } else { 0 };
+            let theirs = if place == "home" && world.s3.is_some() {
+                3
+            } else if place == "home" {
+                1
+            } else {
+                0
+            };
             assert_eq!((search.unknown, search.erased), (0, 0), "{search:?}");
             assert!(search.foreign >= theirs, "{search:?}");
         }
@@ -256,7 +270,10 @@ async fn an_older_one_waits(world: &World, before: &BTreeMap<String, Bytes>) {
     installation::note_progress(&home).await.unwrap();
     home.store.clone().close().await.unwrap();
     let standing = installation::agree(&older.store, &older.blobs).await.unwrap();
-    assert!(matches!(standing, Standing::Quiet { why: Why::Behind, until } if until > clock.now()), "{standing:?}");
+    assert!(
+        matches!(standing, Standing::Quiet { why: Why::Behind, until } if until > clock.now()),
+        "{standing:?}"
+    );
     for search in a_day_of_searches(&older, clock, &SweepRules::of(&older)).await {
         assert_eq!(search.unwrap().erased, 0);
     }

@@ -51,7 +51,8 @@ async fn a_deleted_document_is_not_given_out_again() {
         again.is(410, "document_deleted");
         assert!(!again.body.to_string().contains(&nik));
         // The key stays used, also for another file; a new one makes a new document.
-        let other = server.upload_request(&who, &card(2, Script::Approve, 0)).header("Idempotency-Key", "one");
+        let other =
+            server.upload_request(&who, &card(2, Script::Approve, 0)).header("Idempotency-Key", "one");
         assert!(matches!(server.send(other).await.status, 410 | 422));
         let anew = server.upload_request(&who, &bytes).header("Idempotency-Key", "two");
         assert_ne!(server.send(anew).await.ok()["documentId"], json!(id));
@@ -123,7 +124,8 @@ fn found(people: &[Invented], heaps: &[(String, Vec<u8>)]) -> BTreeSet<String> {
 
 async fn send(http: &Client, address: &str, token: &str, bytes: &Bytes, key: &str) -> String {
     let request = http.post(format!("{address}/documents/upload")).bearer_auth(token);
-    let request = request.header("Idempotency-Key", key).header("Prefer", "wait=20").multipart(form(bytes, "KTP"));
+    let request =
+        request.header("Idempotency-Key", key).header("Prefer", "wait=20").multipart(form(bytes, "KTP"));
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
     answer["documentId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
@@ -148,25 +150,35 @@ async fn what_was_deleted_is_in_no_file() {
     };
     let kept = people(0);
     let gone: Vec<Invented> = [people(1), people(2)].concat();
-    assert!(!found(&gone[..3], &heaps(&data)).is_empty(), "the search finds nothing even where there is something");
+    assert!(
+        !found(&gone[..3], &heaps(&data)).is_empty(),
+        "the search finds nothing even where there is something"
+    );
     for (number, id) in ids.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
         let answer = http.delete(format!("{}/documents/{id}", serve.address)).bearer_auth(&token);
         assert_eq!(answer.send().await.unwrap().status().as_u16(), 204, "{number}");
     }
     // Listings and stored answers.
     let list = http.get(format!("{}/documents?limit=100", serve.address)).bearer_auth(&token);
-    let mut answers = vec![("the list".to_owned(), list.send().await.unwrap().bytes().await.unwrap().to_vec())];
+    let mut answers =
+        vec![("the list".to_owned(), list.send().await.unwrap().bytes().await.unwrap().to_vec())];
     for number in [1, 2, 4] {
         let request = http.post(format!("{}/documents/upload", serve.address)).bearer_auth(&token);
         let request = request.header("Idempotency-Key", format!("key-{number}"));
-        let answer = request.multipart(form(&personal_card(number, Script::Approve, 0), "KTP")).send().await.unwrap();
+        let answer =
+            request.multipart(form(&personal_card(number, Script::Approve, 0), "KTP")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 410);
         answers.push((format!("answer {number}"), answer.bytes().await.unwrap().to_vec()));
     }
     assert_eq!(found(&gone, &answers), BTreeSet::new());
     // Files go within a round of the upkeep.
-    let left = || walkdir::WalkDir::new(data.join("files")).into_iter().flatten().filter(|e| e.file_type().is_file());
-    eventually("the files are erased", Duration::from_secs(60), || async { left().count() == kept.len() + 1 }).await;
+    let left = || {
+        walkdir::WalkDir::new(data.join("files")).into_iter().flatten().filter(|e| e.file_type().is_file())
+    };
+    eventually("the files are erased", Duration::from_secs(60), || async {
+        left().count() == kept.len() + 1
+    })
+    .await;
     assert!(serve.terminate(Duration::from_secs(20)).await, "a clean stop");
     let heaps = heaps(&data);
     assert!(!heaps.iter().any(|(name, _)| name.ends_with("-wal")), "the log is in the database");
@@ -346,7 +358,10 @@ async fn a_document_takes_the_earlier_photos_of_its_case_along(deployment: Deplo
     let db = Database::connect(url).await.unwrap();
     for pair in photos.windows(2) {
         let values: [sea_orm::Value; 2] = [pair[0].id.0.into(), pair[1].id.0.into()];
-        for sql in ["UPDATE documents SET replaced_by = $2 WHERE id = $1", "UPDATE documents SET replaces = $1 WHERE id = $2"] {
+        for sql in [
+            "UPDATE documents SET replaced_by = $2 WHERE id = $1",
+            "UPDATE documents SET replaces = $1 WHERE id = $2",
+        ] {
             let kind = if deployment.postgres.is_some() { DbBackend::Postgres } else { DbBackend::Sqlite };
             db.execute_raw(Statement::from_sql_and_values(kind, sql, values.clone())).await.unwrap();
         }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use filot::blobs::Blobs;
 use filot::card_reader::{CardReader, CardReading};
 use filot::clock::Clock;
-use filot::blobs::Blobs;
 use filot::document::{CardType, DocumentId, Status, Verification};
 use filot::intake;
 use filot::queue::Lane;

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
-    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output,
-    Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -38,13 +38,15 @@ impl Versioned {
     /// Every version of every file, hidden ones too.
     pub(crate) fn everything(&self) -> Vec<(String, Bytes)> {
         let files = self.files.lock().unwrap();
-        let versions = files.iter().flat_map(|(key, versions)| versions.iter().map(move |version| (key, version)));
+        let versions =
+            files.iter().flat_map(|(key, versions)| versions.iter().map(move |version| (key, version)));
         versions.filter_map(|(key, version)| Some((key.clone(), version.bytes.clone()?))).collect()
     }
 
     fn present(&self, key: &str) -> S3Result<Version> {
         let files = self.files.lock().unwrap();
-        let last = files.get(key).and_then(|versions| versions.last()).filter(|version| version.bytes.is_some());
+        let last =
+            files.get(key).and_then(|versions| versions.last()).filter(|version| version.bytes.is_some());
         last.cloned().ok_or_else(|| s3_error!(NoSuchKey))
     }
 
@@ -119,7 +121,10 @@ impl S3 for Versioned {
         }))
     }
 
-    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.remove(&req.input.key, req.input.version_id.as_deref())?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
@@ -142,16 +147,17 @@ impl S3 for Versioned {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let prefix = req.input.prefix.unwrap_or_default();
         let files = self.files.lock().unwrap();
-        let listed = files.iter().filter(|(key, _)| key.starts_with(&prefix)).filter_map(|(key, versions)| {
-            let version = versions.last().filter(|version| version.bytes.is_some())?;
-            Some(Object {
-                key: Some(key.clone()),
-                size: length(version),
-                e_tag: tag(version),
-                last_modified: Some(Timestamp::from(version.at)),
-                ..Default::default()
-            })
-        });
+        let listed =
+            files.iter().filter(|(key, _)| key.starts_with(&prefix)).filter_map(|(key, versions)| {
+                let version = versions.last().filter(|version| version.bytes.is_some())?;
+                Some(Object {
+                    key: Some(key.clone()),
+                    size: length(version),
+                    e_tag: tag(version),
+                    last_modified: Some(Timestamp::from(version.at)),
+                    ..Default::default()
+                })
+            });
         let contents: Vec<Object> = listed.collect();
         let key_count = Some(contents.len() as i32);
         let output = ListObjectsV2Output {
