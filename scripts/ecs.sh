@@ -212,9 +212,10 @@ rollback() {
     roll_out "$target"
 }
 
-# One task that runs `filot migrate` with the newest task definition, where the service runs.
+# One task that runs `filot migrate` (the first time, with CREATE_SCHEMA=1, `filot migrate --create`) with the newest task definition, where the service runs.
 migrate() {
-    local file target task code begun=$SECONDS state
+    local file target task code begun=$SECONDS state words='"migrate"'
+    [[ -z ${CREATE_SCHEMA:-} ]] || words='"migrate","--create"'
     need aws python3
     target=$(newest) || exit 1
     if [[ -n $dry_run ]]; then
@@ -228,7 +229,7 @@ migrate() {
     aws ecs describe-services --cluster "$cluster" --services "$service" --query 'services[0].networkConfiguration' --output json >"$file"
     task=$(aws_text ecs run-task --cluster "$cluster" --task-definition "$target" --launch-type FARGATE \
         --network-configuration "file://$file" --started-by "$name" \
-        --overrides "{\"containerOverrides\":[{\"name\":\"$container\",\"command\":[\"migrate\"]}]}" \
+        --overrides "{\"containerOverrides\":[{\"name\":\"$container\",\"command\":[$words]}]}" \
         --query 'tasks[0].taskArn') || exit 1
     [[ -n $task ]] || die "ECS did not start the task; see the service's events"
     say "migrating (${task##*/})"

@@ -238,7 +238,7 @@ settings HOST=127.0.0.1 "PORT=$port" "FILOT_PUBLIC_URL=$base_url" "JWT_SECRET=$(
     "CF_R2_ENDPOINT=http://127.0.0.1:$s3_port" CF_R2_BUCKET_NAME=filot "CF_R2_ACCESS_KEY_ID=$(secret)" \
     "CF_R2_SECRET_ACCESS_KEY=$(secret)" CF_R2_REGION=us-east-1
 # As a deployment does it: the schema first.
-(contained none /usr/local/bin/filot migrate) >"$work/migrate" 2>&1 || wrong "filot migrate: $(cat "$work/migrate")"
+(contained none /usr/local/bin/filot migrate --create) >"$work/migrate" 2>&1 || wrong "filot migrate: $(cat "$work/migrate")"
 start production none --no-worker
 contained none /usr/local/bin/filot worker --lane cpu >"$work/worker.out" 2>"$work/worker.log" &
 worker=$!

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::decoded::DecodedPhotos;
 use crate::events::{Changes, Watchers};
 use crate::http::door;
+use crate::installation;
 use crate::keys::{self, Keys};
 use crate::queue::redis::RedisQueue;
 use crate::queue::table::TableQueue;
@@ -33,6 +34,11 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
+    #[error(transparent)]
+    Installation(#[from] installation::Error),
+    /// Steps of the schema are missing, and are not to be made at a start.
+    #[error("{0} steps of the database's schema are missing: run `filot migrate`")]
+    Schema(usize),
     #[error(transparent)]
     Queue(#[from] queue::Error),
     #[error("the HTTP client for BULI2 cannot be set up")]
@@ -106,14 +112,31 @@ impl App {
     /// The same with a given reader and clock.
     ///
     /// # Errors
-    /// When a part is missing.
+    /// When a part is missing, or database and file store do not belong together.
     pub async fn with_reader(config: Config, reader: CardReader, clock: Clock) -> Result<Self, Error> {
+        let app = Self::connect(config, reader, clock).await?;
+        let service = &app.config.service;
+        if service.database.migrate {
+            app.store.migrate(service.may_create_schema()).await?;
+        } else {
+            let missing = app.store.pending_migrations().await?.len();
+            if missing > 0 {
+                return Err(Error::Schema(missing));
+            }
+        }
+        installation::agree_at_start(&app).await?;
+        app.store.scrub(false).await?;
+        Ok(app)
+    }
+
+    /// Connects to everything and changes nothing: neither schema nor mark.
+    ///
+    /// # Errors
+    /// When a part is missing.
+    pub async fn connect(config: Config, reader: CardReader, clock: Clock) -> Result<Self, Error> {
         let service = &config.service;
         let keys = Keys::load(service)?;
         let store = Store::connect(service, clock).await?;
-        if service.database.migrate {
-            store.migrate().await?;
-        }
         let blobs = Blobs::open(service, keys.clone(), clock)?;
         let queue: Arc<dyn Queue> = if service.redis.url.is_some() {
             Arc::new(RedisQueue::connect(&service.redis, Duration::from_secs(service.gpu.lock_ttl_s))?)

@@ -12,12 +12,13 @@ mod command;
 mod commitment;
 mod evidence;
 mod failures;
-mod instant;
+pub(crate) mod instant;
 mod keeper;
 mod reconcile;
 mod watch;
 
 pub use case::{Case, Heard};
+pub(crate) use chain::DELETION;
 pub use chain::{Broken, Chain, Content, Entry, GENESIS};
 pub use checkpoint::{Checkpoint, Unfit};
 pub use command::{Finding, checkpoint, export, public_key, verify, verify_evidence};

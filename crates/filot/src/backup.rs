@@ -128,15 +128,61 @@ pub fn restore(config: &Config, file: &Path, verify_only: bool) -> anyhow::Resul
     if verify_only {
         return Ok(documents);
     }
+    keep_quiet(work.path())?;
     crate::keys::private_folder(data)?;
-    for name in [FILES, KEY, DATABASE] {
+    put_files(&work.path().join(FILES), &data.join(FILES))?;
+    // The database last: without it the folder is one to restore into.
+    for name in [KEY, DATABASE] {
         let from = work.path().join(name);
         if from.exists() {
-            let to = data.join(name);
-            fs::rename(&from, &to).with_context(|| format!("cannot put {} in place", to.display()))?;
+            put(&from, &data.join(name))?;
         }
     }
     Ok(documents)
+}
+
+/// Puts what lies in `from` beside what lies in `to`. Of two files of one name that differ, both stay: the one that was
+/// there under a name with `.before-restore` behind it.
+fn put_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    crate::keys::private_folder(to)?;
+    for entry in walkdir::WalkDir::new(from).min_depth(1) {
+        let entry = entry?;
+        let place = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&place)?;
+            continue;
+        }
+        if place.is_file() {
+            if sha256(&fs::read(&place)?) == sha256(&fs::read(entry.path())?) {
+                continue;
+            }
+            let mut aside = place.clone().into_os_string();
+            aside.push(".before-restore");
+            fs::rename(&place, aside)?;
+        }
+        put(entry.path(), &place)?;
+    }
+    Ok(())
+}
+
+fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot put {} in place", to.display()))
+}
+
+/// Has the restored database take no file to be forgotten for a day: files that came after the backup are in the folder,
+/// and not in it.
+fn keep_quiet(folder: &Path) -> anyhow::Result<()> {
+    serve::runtime()?.block_on(async {
+        let store = Store::open_copy(&folder.join(DATABASE), Clock::default()).await?;
+        // A database of a former version is given a day of quiet when its schema is brought up to date.
+        if store.pending_migrations().await?.is_empty() {
+            store.keep_quiet(None).await?;
+        }
+        Ok(store.close().await?)
+    })
 }
 
 /// The folder in which `data` lies, so that moving things there is one step.

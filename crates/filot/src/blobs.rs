@@ -28,6 +28,15 @@ use crate::config::{Service, exposed};
 use crate::document::{CardType, Document, DocumentId, UserId};
 use crate::keys::{self, Keys};
 
+mod key;
+mod mark;
+mod versions;
+
+use versions::Versions;
+
+pub use key::FileKey;
+pub use mark::{MARK, Mark};
+
 /// Bytes of a file that are read at a time for somebody who takes them one after the other.
 const PIECE: u64 = 64 << 10;
 
@@ -48,6 +57,41 @@ pub enum Error {
     /// The store holds other bytes than were put in.
     #[error("the stored file is damaged")]
     Damaged,
+    /// The mark of the installation is not one.
+    #[error(
+        "{MARK} in the file store cannot be understood; restore it, or move it away and run `filot files adopt`"
+    )]
+    Mark,
+    /// One version of a file could not be erased.
+    #[error("the file store is unavailable")]
+    Version(#[source] reqwest::Error),
+    /// The store does not let us erase versions.
+    #[error(
+        "the file store refuses to erase a version of a file (status {0}): the key needs s3:DeleteObjectVersion"
+    )]
+    Refused(u16),
+    /// A file has more versions than we make.
+    #[error("a file has too many versions to erase at once")]
+    Versions,
+    #[error("the HTTP client for the file store cannot be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A file of ours as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    pub key: String,
+    pub owner: UserId,
+    pub byte_size: u64,
+    pub changed_at: Timestamp,
+}
+
+/// What a listing shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    Ours(StoredFile),
+    /// Called otherwise than our files are: never ours to touch.
+    Foreign,
 }
 
 impl From<object_store::Error> for Error {
@@ -82,7 +126,7 @@ pub struct LinkQuery {
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// Only S3 signs links itself.
-    s3: Option<Arc<AmazonS3>>,
+    s3: Option<(Arc<AmazonS3>, Versions)>,
     folder: Option<PathBuf>,
     /// What stands before every key in the bucket; empty or with a slash at its end.
     prefix: String,
@@ -106,7 +150,8 @@ impl Blobs {
         let s3 = Arc::new(s3(config).map_err(Error::Setup)?);
         let prefix = config.storage.prefix.as_ref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
         let store = Arc::<AmazonS3>::clone(&s3);
-        Ok(Self { store, s3: Some(s3), folder: None, prefix, keys, clock, public_url })
+        let s3 = Some((s3, Versions::new().map_err(Error::Client)?));
+        Ok(Self { store, s3, folder: None, prefix, keys, clock, public_url })
     }
 
     fn in_folder(folder: PathBuf, keys: Keys, clock: Clock, public_url: String) -> Result<Self, Error> {
@@ -123,13 +168,7 @@ impl Blobs {
 
     /// The key for a new document: `<user>/<type>_<document>.<extension>`.
     pub fn key(user: UserId, card_type: CardType, id: DocumentId, media_type: &str) -> String {
-        let extension = match media_type {
-            "image/jpeg" => "jpg",
-            "image/png" => "png",
-            "image/webp" => "webp",
-            "application/pdf" => "pdf",
-            _ => "bin",
-        };
+        let extension = key::extension(media_type);
         format!("{user}/{card_type}_{id}.{extension}")
     }
 
@@ -181,20 +220,25 @@ impl Blobs {
         Ok((length, stream::try_unfold(0, next).boxed()))
     }
 
-    /// Erases a file. One that is not there is no error: erasing may run twice.
+    /// Erases a file, with all versions that the store keeps of it. One that is not there is no error: erasing may run
+    /// twice.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `Unavailable`, or when the store does not let us.
     pub async fn erase(&self, key: &str) -> Result<(), Error> {
-        match self.store.delete(&self.place(key)).await.map_err(Error::from) {
+        let place = self.place(key);
+        if let Some((s3, versions)) = &self.s3 {
+            return versions.erase(s3, &place).await;
+        }
+        match self.store.delete(&place).await.map_err(Error::from) {
             Ok(()) | Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Keys of files last changed before `before`, in no order. What others keep in the same bucket, under a prefix of
-    /// their own, is not among them: it looks like no key of ours.
-    pub fn older_than(&self, before: Timestamp) -> BoxStream<'static, Result<String, Error>> {
+    /// Everything that was last changed before `before`, in no order, but for the mark. Under a prefix only what is under
+    /// it.
+    pub fn list(&self, before: Timestamp) -> BoxStream<'static, Result<Listed, Error>> {
         let before = before.as_millisecond();
         let prefix = self.prefix.clone();
         let folder = (!prefix.is_empty()).then(|| Key::from(prefix.as_str()));
@@ -202,12 +246,42 @@ impl Blobs {
             .list(folder.as_ref())
             .map_err(Error::from)
             .try_filter_map(move |file| {
-                let location = file.location.to_string();
-                let key = location.strip_prefix(&prefix).filter(|key| key.split('/').count() == 2);
                 let old = file.last_modified.timestamp_millis() < before;
-                std::future::ready(Ok(key.filter(|_| old).map(str::to_owned)))
+                let location = file.location.to_string();
+                let key = location.strip_prefix(&prefix).unwrap_or_default();
+                let listed = (old && key != MARK).then(|| match FileKey::parse(key) {
+                    None => Listed::Foreign,
+                    Some(FileKey { owner, .. }) => Listed::Ours(StoredFile {
+                        key: key.to_owned(),
+                        owner,
+                        byte_size: file.size,
+                        changed_at: Timestamp::from_millisecond(file.last_modified.timestamp_millis())
+                            .unwrap_or(Timestamp::MIN),
+                    }),
+                });
+                std::future::ready(Ok(listed))
             })
             .boxed()
+    }
+
+    /// Keys of our files last changed before `before`, in no order.
+    pub fn older_than(&self, before: Timestamp) -> BoxStream<'static, Result<String, Error>> {
+        let ours = self.list(before).try_filter_map(|listed| {
+            std::future::ready(Ok(match listed {
+                Listed::Ours(file) => Some(file.key),
+                Listed::Foreign => None,
+            }))
+        });
+        ours.boxed()
+    }
+
+    /// Where the files lie, for whoever runs the service.
+    pub fn description(&self) -> String {
+        match &self.folder {
+            Some(folder) => format!("the folder {}", folder.display()),
+            None if self.prefix.is_empty() => "the bucket, which has no prefix".to_owned(),
+            None => format!("the bucket under {}", self.prefix),
+        }
     }
 
     /// Erases what interrupted uploads left in the folder under working names, if last changed before `before`. S3 has
@@ -219,6 +293,18 @@ impl Blobs {
         let Some(folder) = self.folder.clone() else { return Ok(0) };
         let erased = tokio::task::spawn_blocking(move || erase_fragments(&folder, before));
         erased.await.unwrap_or(Ok(0)).map_err(Error::Folder)
+    }
+
+    /// Whether there is a file with this key.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn has(&self, key: &str) -> Result<bool, Error> {
+        match self.store.head(&self.place(key)).await.map_err(Error::from) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the store answers. Bounded by the caller.
@@ -243,7 +329,7 @@ impl Blobs {
         expires_in: Duration,
     ) -> Result<String, Error> {
         let name = download_name(document);
-        if let Some(s3) = &self.s3 {
+        if let Some((s3, _)) = &self.s3 {
             let options = SignedUrlOptions::default().with_query([
                 ("response-content-disposition", format!("attachment; filename=\"{name}\"")),
                 ("response-content-type", document.media_type.clone()),
@@ -282,15 +368,25 @@ fn erase_fragments(folder: &Path, before: Timestamp) -> std::io::Result<usize> {
     let mut erased = 0;
     for entry in walkdir::WalkDir::new(folder).min_depth(1) {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy();
-        let number = name.rsplit_once('#').map_or("", |(_, number)| number);
-        let is_fragment = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-        if is_fragment && entry.file_type().is_file() && entry.metadata()?.modified()? < before {
+        let of = entry.path().strip_prefix(folder).ok().and_then(Path::to_str);
+        if of.is_some_and(is_fragment)
+            && entry.file_type().is_file()
+            && entry.metadata()?.modified()? < before
+        {
             std::fs::remove_file(entry.path())?;
             erased += 1;
         }
     }
     Ok(erased)
+}
+
+/// Whether this is the working name of a file of ours. Whatever else lies in the folder stays.
+fn is_fragment(path: &str) -> bool {
+    path.rsplit_once('#').is_some_and(|(of, number)| {
+        !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+            && (of == MARK || FileKey::parse(of).is_some())
+    })
 }
 
 /// SHA-256 of a file, lower-case hexadecimal: what the row of a document keeps to know its file again.

@@ -16,7 +16,9 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{accounts, audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
+use crate::{
+    accounts, audit, backup, bench, demo, doctor, http, installation, pdf, probe, sample, selftest, serve,
+};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -69,7 +71,16 @@ enum Command {
         reading: Reading,
     },
     /// Bring the database's schema up to date
-    Migrate,
+    Migrate {
+        /// Make the schema if the database is empty; outside development it is otherwise taken for the wrong one
+        #[arg(long)]
+        create: bool,
+    },
+    /// Take over files that belong to another database, or erase files that none knows
+    Files {
+        #[command(subcommand)]
+        command: FilesCommand,
+    },
     /// Ask the service that these settings describe how it is; 0 when it answers with 200, 69 when not
     Health {
         /// Whether it can take requests, rather than whether it lives
@@ -367,6 +378,19 @@ struct ResetSecondFactorArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum FilesCommand {
+    /// Have this database take over the files of folder or bucket, whosever they were; first make sure that no other
+    /// service uses them
+    Adopt,
+    /// Erase at once the files that no document has known for `storage.quarantine_days`; `filot doctor` tells how many
+    EraseUnknown {
+        /// If there are more, none is erased
+        #[arg(value_name = "AT_MOST")]
+        at_most: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// Follow the trail and say whether anything in it was changed; 0 if not, 65 if so
     Verify {
@@ -519,7 +543,7 @@ impl Cli {
                 },
                 reading.scripted,
             )),
-            Command::Migrate => ran(serve::migrate(&config).map(|steps| {
+            Command::Migrate { create } => ran(serve::migrate(&config, create).map(|steps| {
                 tell(&match steps.len() {
                     0 => "the schema is up to date".to_owned(),
                     n => format!("made {n} steps: {}", steps.join(", ")),
@@ -527,6 +551,19 @@ impl Cli {
             })),
             Command::Health { ready } => health(&config, ready),
             Command::Demo(args) => ran(demo::run(config, args.count, args.seed)),
+            Command::Files { command: FilesCommand::Adopt } => {
+                ran(installation::adopt_files(&config).map(|id| {
+                    tell(&format!("the files belong to database {id} now; nothing is erased for a day"));
+                }))
+            }
+            Command::Files { command: FilesCommand::EraseUnknown { at_most } } => {
+                ran(installation::erase_unknown_files(config, at_most).map(|swept| {
+                    tell(&match swept.withheld {
+                        0 => format!("{} files erased", swept.erased),
+                        n => format!("none erased: there are {n}"),
+                    });
+                }))
+            }
             Command::Backup(BackupArgs { out: None, .. }) => ran(backup::note(&config)),
             Command::Backup(BackupArgs { out: Some(out), .. }) => {
                 ran(backup::backup(&config, &out).map(|contents| {

@@ -20,6 +20,7 @@ use crate::reader::Reader;
 /// Memory below which one reader does not fit, in MiB.
 const LITTLE_MEMORY: u64 = 512;
 
+mod files;
 mod service;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

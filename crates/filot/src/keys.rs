@@ -187,13 +187,66 @@ fn derive(secret: &[u8], purpose: &str) -> [u8; 32] {
     out
 }
 
-/// Makes a folder that is nobody else's to look into: photos, database and keys lie in it. One that is there already keeps
-/// its rights.
+/// Makes a folder that is nobody else's to look into: photos, database and keys lie in it. One that is there already and
+/// that others may look into is closed to them.
+///
+/// # Errors
+/// When it cannot be made or closed, or is plainly no folder of FiLot's own.
 pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    builder.recursive(true).create(folder)?;
+    #[cfg(unix)]
+    close_to_others(folder)?;
+    Ok(())
+}
+
+/// What lies in a data folder and nowhere else.
+const OWN_NAMES: &[&str] = &["master.key", "filot.db", "files", crate::blobs::MARK];
+
+#[cfg(unix)]
+fn close_to_others(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(folder)?;
+    if about.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let refuse = |why: &str| {
+        let what = format!("{} {why}; name a folder of its own (FILOT_DATA_DIR)", folder.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
+    };
+    if about.uid() != nix::unistd::geteuid().as_raw() {
+        // A volume that belongs to root and to a group of this process is how containers give one.
+        return if about.mode() & 0o007 == 0 {
+            Ok(())
+        } else {
+            refuse("belongs to somebody else and is open to all")
+        };
+    }
+    let in_use_otherwise = !OWN_NAMES.iter().any(|name| folder.join(name).exists())
+        && std::fs::read_dir(folder)?.next().is_some()
+        && folder.file_name().is_none_or(|name| name != "files");
+    if in_use_otherwise {
+        return refuse("is open to others and holds other things than FiLot's");
+    }
+    only_for_owner(folder, 0o700)
+}
+
+/// Takes from everybody but the owner all rights to a file or folder.
+#[cfg(unix)]
+pub(crate) fn only_for_owner(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if std::fs::metadata(path)?.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// From now on, files that this process makes are readable by its own user only.
+pub(crate) fn make_files_private() {
+    #[cfg(unix)]
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
 }
 
 /// Reads the master key, or makes it.

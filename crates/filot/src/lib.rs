@@ -24,6 +24,7 @@ pub mod events;
 pub mod failpoint;
 mod heap;
 pub mod http;
+pub mod installation;
 pub mod intake;
 pub mod keys;
 pub mod models;

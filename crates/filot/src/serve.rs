@@ -26,6 +26,8 @@ use crate::{sample, telemetry};
 
 /// The account that is made where nothing is at stake: embedded, in development.
 const TEST_EMAIL: &str = "test@example.com";
+/// How long the database may take to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The drawn cards among which one is to try the service with.
 const SAMPLE_SEED: u64 = 7;
 
@@ -74,6 +76,7 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
         }
         stop.cancelled().await;
         finish(tasks, grace).await;
+        close(&app).await;
         Ok(())
     })
 }
@@ -101,6 +104,7 @@ pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()
         info!(%lane, reader = app.reader.name(), "ready");
         stop.cancelled().await;
         finish(tasks, grace).await;
+        close(&app).await;
         Ok(())
     })
 }
@@ -143,16 +147,19 @@ async fn tell_cloudwatch(app: App, emf: Emf, stop: CancellationToken) {
     }
 }
 
-/// Brings the database's schema up to date and returns the names of the steps that were made.
+/// Brings the database's schema up to date and returns the names of the steps that were made. In an empty database only
+/// with `create`, or where the configuration allows it.
 ///
 /// # Errors
-/// When the database cannot be reached or a step fails.
-pub fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
+/// When the database cannot be reached, is empty, or a step fails.
+pub fn migrate(config: &Config, create: bool) -> anyhow::Result<Vec<String>> {
     runtime()?.block_on(async {
         let store = Store::connect(&config.service, Clock::default()).await?;
         // Before the first step there is not even a list of steps made.
         let pending = store.pending_migrations().await.unwrap_or_default();
-        store.migrate().await?;
+        store.migrate(create || config.service.may_create_schema()).await?;
+        store.scrub(true).await?;
+        store.close().await?;
         Ok(pending)
     })
 }
@@ -181,6 +188,7 @@ pub(crate) fn in_runtime<F: Future<Output = anyhow::Result<()>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     crate::heap::give_back_large_buffers();
+    crate::keys::make_files_private();
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();
@@ -236,6 +244,15 @@ async fn finish(mut tasks: JoinSet<()>, grace: Duration) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, all).await.is_err() {
         warn!(left = tasks.len(), "stopped with work unfinished; it is taken up again");
+    }
+}
+
+/// Leaves the database in good order: with SQLite all of it stands in the one file then, and nothing that was deleted.
+async fn close(app: &App) {
+    match tokio::time::timeout(CLOSE_TIMEOUT, app.store.clone().close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "the database was not closed in good order; the next start mends it"),
+        Err(_) => warn!("the database was not closed in time; the next start mends it"),
     }
 }
 

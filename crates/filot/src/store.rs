@@ -3,15 +3,15 @@
 //! Documents change only here, and only as [`crate::document::State::apply`] allows: a method loads the row for
 //! update, applies the command, and writes the result guarded by the row's version.
 
-use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as SyncMutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::prelude::DateTimeUtc;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqlErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    SqlErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -28,18 +28,21 @@ mod audit;
 mod callbacks;
 mod console_sessions;
 mod corrections;
+mod deletion;
 mod desk;
 mod documents;
 pub(crate) mod entity;
 mod escalation;
 mod events;
 mod idempotency;
+mod installation;
 mod jobs;
 mod known;
 mod listing;
 mod migration;
 mod outbox;
 mod pulse;
+mod quarantine;
 mod reading;
 mod retakes;
 mod reviews;
@@ -49,6 +52,7 @@ mod schema;
 mod second_factors;
 mod sessions;
 mod snapshot;
+mod sqlite;
 mod statistics;
 mod upkeep;
 
@@ -59,14 +63,17 @@ pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
 pub use console_sessions::ConsoleSession;
 pub use corrections::{Correction, NewCorrection};
+pub use deletion::Kept;
 pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
 pub use documents::NewDocument;
 pub use events::{Event, EventKind};
-pub use idempotency::{Idempotency, IdempotencyKey};
+pub use idempotency::{DELETED, Idempotency, IdempotencyKey};
+pub use installation::{Installation, QUIET};
 pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Backlog, Effect, EffectKind};
 pub use pulse::Pulse;
+pub use quarantine::Quarantine;
 pub use reading::{Begun, Outcome};
 pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
@@ -77,8 +84,6 @@ pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
 
 /// A connection that nobody used for so long is asked whether it still lives before it is used again.
 const UNUSED: Duration = Duration::from_secs(1);
-/// How long a process waits for another one that holds the SQLite file.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why something did not become a fact.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +106,15 @@ pub enum Error {
     /// The database cannot be reached, is overloaded, or refused; trying again later may help.
     #[error("the database is unavailable")]
     Unavailable(#[source] DbErr),
+    /// The document has to stay for now.
+    #[error("the document is kept as evidence")]
+    Kept(Kept),
+    /// There is no schema, and none may be made.
+    #[error(
+        "the database is empty. If it is the right one and new, make its schema with `filot migrate --create` \
+         (DATABASE_CREATE=true does the same at every start); if not, mend DATABASE_URL"
+    )]
+    Empty,
     /// A row holds something that this version does not understand.
     #[error("a row holds an unreadable {0}")]
     Corrupt(&'static str),
@@ -138,6 +152,8 @@ pub struct Store {
     /// SQLite lets one writer in at a time; queueing for it here is fair and costs no busy waiting.
     writer: Option<Arc<Mutex<()>>>,
     known: KnownReadings,
+    /// Something was deleted, and may still be read in files of the database.
+    deleted: Arc<AtomicBool>,
 }
 
 /// A transaction that writes. Dropped without [`Write::commit`] it leaves no trace.
@@ -186,7 +202,8 @@ impl Store {
             None => {
                 let dir = &config.server.data_dir;
                 crate::keys::private_folder(dir).map_err(|error| DbErr::Custom(error.to_string()))?;
-                Self::sqlite(sqlite_url(&dir.join("filot.db")), config.database.max_connections, clock).await
+                Self::sqlite(sqlite::url_of(&dir.join("filot.db")), config.database.max_connections, clock)
+                    .await
             }
         }
     }
@@ -206,73 +223,38 @@ impl Store {
         let db = Database::connect(options).await?;
         // Its processes run on several machines. What they lease to each other they have to read off one clock.
         let clock = clock.correctable();
-        let (route, allowance) = (ReviewRoute::Desk, Allowance::default());
-        let store = Self { db, clock, route, allowance, writer: None, known: KnownReadings::new() };
+        let store = Self::over(db, clock);
         store.follow_clock().await?;
         Ok(store)
     }
 
     async fn sqlite(url: String, connections: u32, clock: Clock) -> Result<Self> {
-        use sea_orm::sqlx::sqlite::{
-            SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
-        };
-        use sea_orm::sqlx::{Connection, Executor};
-        use sqlx_core::transaction::TransactionManager;
-        let connections = connections.min(8);
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(connections)
-            // All from the start, and for good: on a full disk no other can be opened, and what is stored is to be read.
-            .min_connections(connections)
-            .acquire_timeout(Duration::from_secs(5))
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire_if_idle_for(UNUSED)
-            // SQLite gives a transaction up by itself when the disk fails in the middle of it. The connection then
-            // believes for ever that it is in one, and refuses to begin another, until it has given one up itself.
-            .map_sqlx_sqlite_before_acquire(|connection, _| {
-                Box::pin(async move {
-                    if connection.is_in_transaction() {
-                        // Fails if there is one after all.
-                        let _ = connection.execute("BEGIN").await;
-                        SqliteTransactionManager::rollback(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(|options| {
-                options
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // An acknowledged upload survives a power cut, not only a killed process.
-                    .synchronous(SqliteSynchronous::Full)
-                    .auto_vacuum(SqliteAutoVacuum::Incremental)
-                    .foreign_keys(true)
-                    .busy_timeout(PATIENCE)
-            });
-        let writer = Some(Arc::default());
-        let started = Instant::now();
-        let db = loop {
-            match Database::connect(options.clone()).await {
-                // The first connection of all turns the write-ahead log on, and SQLite lets nobody wait for that.
-                Err(error) if is_busy(&error) && started.elapsed() < PATIENCE => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                connected => break connected?,
-            }
-        };
-        let (route, allowance) = (ReviewRoute::Desk, Allowance::default());
-        Ok(Self { db, clock, route, allowance, writer, known: KnownReadings::new() })
+        sqlite::keep_private(&url).map_err(|error| DbErr::Custom(error.to_string()))?;
+        let db = sqlite::connect(url, connections).await?;
+        Ok(Self { writer: Some(Arc::default()), ..Self::over(db, clock) })
+    }
+
+    fn over(db: DatabaseConnection, clock: Clock) -> Self {
+        let known = KnownReadings::new();
+        Self {
+            db,
+            clock,
+            route: ReviewRoute::Desk,
+            allowance: Allowance::default(),
+            writer: None,
+            known,
+            deleted: Arc::default(),
+        }
     }
 
     /// Brings the schema up to date. All steps together are one transaction under a lock, so processes that start
     /// together do not collide, and one that is killed leaves the schema as it was.
     ///
     /// # Errors
-    /// When a step fails; the schema is then unchanged.
-    pub async fn migrate(&self) -> Result<()> {
-        self.migrate_up_to(usize::MAX).await
+    /// When a step fails; `Empty` when there is no schema at all, unless it may be made (`create`). The schema is then
+    /// unchanged.
+    pub async fn migrate(&self, create: bool) -> Result<()> {
+        self.make_steps(usize::MAX, create).await
     }
 
     /// The same for the first `steps` steps only: the schema of an earlier release.
@@ -280,6 +262,10 @@ impl Store {
     /// # Errors
     /// When a step fails; the schema is then unchanged.
     pub async fn migrate_up_to(&self, steps: usize) -> Result<()> {
+        self.make_steps(steps, true).await
+    }
+
+    async fn make_steps(&self, steps: usize, create: bool) -> Result<()> {
         let tx = self.begin().await?;
         if self.backend() == DbBackend::Postgres {
             // The number names the lock, nothing more. With SQLite the transaction itself is one.
@@ -288,9 +274,15 @@ impl Store {
         crate::failpoint::hit("store.migrate.after_lock");
         let all = migration::Migrator::migrations().len();
         let made = all - migration::Migrator::get_pending_migrations(&tx.tx).await?.len();
+        if made == 0 && !create {
+            return Err(Error::Empty);
+        }
         for _ in made..steps.min(all) {
             migration::Migrator::up(&tx.tx, Some(1)).await?;
             crate::failpoint::hit("store.migrate.after_step");
+        }
+        if steps >= all {
+            self.make_installation(&tx, made == 0).await?;
         }
         crate::failpoint::hit("store.migrate.before_commit");
         tx.commit().await
@@ -395,24 +387,14 @@ impl Store {
         Ok(self.db.query_all_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?)
     }
 
+    /// The time by the clock of this process.
+    pub(crate) fn now_at(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     fn now(&self) -> DateTimeUtc {
         to_utc(self.clock.now())
     }
-}
-
-/// Whether another process holds the SQLite file at the moment (`SQLITE_BUSY`).
-fn is_busy(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // The lower eight bits are the error, the others only its kind.
-    code.is_some_and(|code| code & 0xFF == 5)
-}
-
-fn sqlite_url(path: &Path) -> String {
-    format!("sqlite://{}?mode=rwc", path.display())
 }
 
 /// Into the type of the database layer.

@@ -14,10 +14,12 @@ use crate::pipeline::{self, Stop};
 use crate::queue::{Lane, Lease, Signal};
 
 mod escalation;
+mod sweep;
 mod upkeep;
 
 pub use escalation::escalate_once;
-pub use upkeep::{Swept, run_upkeep, sweep_files, upkeep_once};
+pub use sweep::{Error as SweepError, Rules as SweepRules, Swept, look_for_forgotten, sweep_files};
+pub use upkeep::{run_upkeep, upkeep_once};
 
 /// How long before the end of the grace period unfinished readings are given back.
 const GIVE_BACK: Duration = Duration::from_millis(1500);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::chain::Entry;
+use super::chain::{DELETION, Entry};
 use super::checkpoint::Checkpoint;
 use super::commitment;
 use crate::document::{CardType, Document, DocumentId, Resolution, ReviewId, Status, UserId, Verification};
@@ -238,6 +238,12 @@ impl Case {
         };
         let photos = documents.iter().map(photo).collect();
         Self { issued_at: now, document_id, photos, people, audit, checkpoint }
+    }
+
+    /// The entry that tells of its deletion, if the document is deleted.
+    pub(super) fn deletion(&self) -> Option<&Entry> {
+        let subject = format!("document:{}", self.document_id);
+        self.audit.iter().find(|entry| entry.action == DELETION && entry.subject == subject)
     }
 
     /// What an actor is called, if the file says so.

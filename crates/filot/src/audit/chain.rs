@@ -48,7 +48,16 @@ pub struct Entry {
     pub hash: String,
 }
 
+/// The action of an entry that tells of the deletion of a document.
+pub(crate) const DELETION: &str = "document.delete";
+
 impl Entry {
+    /// What the trail calls the reviews that went with a document, if this is the entry of its deletion.
+    pub(crate) fn reviews(&self) -> impl Iterator<Item = &str> {
+        let of_deletion = (self.action == DELETION).then_some(self.after.as_deref()).flatten();
+        of_deletion.unwrap_or_default().split_whitespace().filter(|word| word.starts_with("review:"))
+    }
+
     /// SHA-256 over everything but `hash`, lower-case hexadecimal. The parts are, each behind its length in bytes as
     /// 64 bits big-endian: the name of the form, `prev_hash`, `seq` and the milliseconds since 1970 as decimal text,
     /// `actor`, `action`, `subject`; then `reason`, `before`, `after`, each behind a byte 1, or a byte 0 alone if absent.

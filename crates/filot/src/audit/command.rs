@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use super::case::{Case, Heard};
-use super::chain::Entry;
+use super::chain::{DELETION, Entry};
 use super::checkpoint::Checkpoint;
 use super::evidence::Evidence;
 use super::keeper::Places;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::document::{Document, DocumentId};
 use crate::keys::Keys;
 use crate::serve::runtime;
-use crate::store::{Actor, AuditEntry, Store};
+use crate::store::{self, Actor, AuditEntry, Store};
 
 /// How often a case is read anew that changes while it is read.
 const TRIES: u32 = 6;
@@ -108,8 +108,13 @@ pub fn export(config: &Config, id: DocumentId, out: &Path) -> anyhow::Result<()>
 }
 
 async fn make(store: &Store, keys: &Keys, id: DocumentId, clock: Clock) -> anyhow::Result<Evidence> {
-    let document = store.document(id).await.with_context(|| format!("no document {id}"))?;
     let subject = format!("document:{id}");
+    let document = match store.document(id).await {
+        Ok(document) => Some(document),
+        // Of a deleted one the trail still tells.
+        Err(store::Error::NotFound) if deletion(store, &subject).await?.is_some() => None,
+        Err(error) => return Err(error).with_context(|| format!("no document {id}")),
+    };
     let entry = AuditEntry {
         actor: &Actor::Operator,
         action: "document.export",
@@ -119,12 +124,20 @@ async fn make(store: &Store, keys: &Keys, id: DocumentId, clock: Clock) -> anyho
         after: None,
     };
     store.audit(entry).await?;
-    let documents = documents_of_case(store, document).await?;
+    let documents = match document {
+        Some(document) => documents_of_case(store, document).await?,
+        None => Vec::new(),
+    };
     // Rows and entries are read one after the other. When the same entries stand there before and after, nothing of the
     // case has changed in between.
     let mut known = None;
     for _ in 0..TRIES {
-        let (heard, subjects) = hear(store, &documents).await?;
+        let (heard, mut subjects) = hear(store, &documents).await?;
+        if documents.is_empty() {
+            subjects.push(subject.clone());
+            let deletion = deletion(store, &subject).await?;
+            subjects.extend(deletion.iter().flat_map(Entry::reviews).map(str::to_owned));
+        }
         let entries = store.audit_about(subjects).await?;
         if known.as_ref() != Some(&entries) {
             known = Some(entries);
@@ -138,6 +151,12 @@ async fn make(store: &Store, keys: &Keys, id: DocumentId, clock: Clock) -> anyho
         return Ok(Evidence::sign(&case, keys)?);
     }
     Err(anyhow!("the case is changing all the time; try again when it rests"))
+}
+
+/// The entry that tells of the deletion of a document.
+async fn deletion(store: &Store, subject: &str) -> store::Result<Option<Entry>> {
+    let entries = store.audit_about(vec![subject.to_owned()]).await?;
+    Ok(entries.into_iter().find(|entry| entry.action == DELETION))
 }
 
 /// The documents of a case, from the first photo on.

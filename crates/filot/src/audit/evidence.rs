@@ -137,6 +137,10 @@ impl std::fmt::Display for Proven {
         writeln!(f, "The file is as it was signed, and what it tells is what the audit trail tells.")?;
         writeln!(f, "key         {}", self.public_key)?;
         writeln!(f, "made        {:.3}", case.issued_at)?;
+        if let Some(deletion) = case.deletion() {
+            let (at, by) = (deletion.at, case.name_of(&deletion.actor));
+            writeln!(f, "document    {}: deleted on {at:.3} by {by}", case.document_id)?;
+        }
         for photo in &case.photos {
             let document = &photo.document;
             let asked = if document.id == case.document_id { "" } else { ", of the same case" };

@@ -42,6 +42,10 @@ fn entries_belong(case: &Case) -> Result<(), Flaw> {
         known.insert(format!("document:{}", photo.document.id));
         known.extend(photo.reviews.iter().map(|review| format!("review:{}", review.id)));
     }
+    if let Some(deletion) = case.deletion() {
+        known.insert(deletion.subject.clone());
+        known.extend(deletion.reviews().map(str::to_owned));
+    }
     match case.audit.iter().find(|entry| !known.contains(&entry.subject)) {
         Some(foreign) => Err(Flaw::Foreign(foreign.seq)),
         None => Ok(()),
@@ -50,7 +54,11 @@ fn entries_belong(case: &Case) -> Result<(), Flaw> {
 
 /// Each photo came in place of the one before, and the trail says so.
 fn photos_follow(case: &Case) -> Result<(), Flaw> {
-    let asked = case.photos.iter().any(|photo| photo.document.id == case.document_id);
+    let asked = match case.deletion() {
+        // Nothing but the entries is left of it.
+        Some(_) => case.photos.is_empty(),
+        None => case.photos.iter().any(|photo| photo.document.id == case.document_id),
+    };
     let linked = case.photos.windows(2).all(|pair| {
         let (old, new) = (&pair[0].document, &pair[1].document);
         let successor = Some(new.id.to_string());

@@ -15,6 +15,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("DATABASE_URL", "database", "url"),
     ("DATABASE_MAX_CONNECTIONS", "database", "max_connections"),
     ("DATABASE_MIGRATE", "database", "migrate"),
+    ("DATABASE_CREATE", "database", "create"),
     ("REDIS_URL", "redis", "url"),
     ("REDIS_PASSWORD", "redis", "password"),
     ("QUEUE_PREFIX", "redis", "prefix"),

@@ -94,6 +94,10 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     ] {
         need((1..=week).contains(&seconds), &format!("{name} must lie between 1 and {week}"));
     }
+    let s = &config.storage;
+    need((1..=365).contains(&s.quarantine_days), "storage.quarantine_days must lie between 1 and 365");
+    need((0.0..=10.0).contains(&s.sweep_percent), "storage.sweep_percent must lie between 0 and 10");
+    need(s.keep_rejected_days <= 3650, "storage.keep_rejected_days must be at most 3650, ten years");
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     need(
         config.storage.prefix.as_deref().is_none_or(plain),

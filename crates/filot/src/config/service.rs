@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
@@ -51,6 +52,15 @@ impl Service {
     /// Whether all it keeps lies in its own folder: a SQLite file and the documents.
     pub fn is_embedded(&self) -> bool {
         self.database.url.is_none() && self.storage.endpoint.is_none()
+    }
+
+    /// Whether an empty database is taken for a new one. Elsewhere than in development it is more likely the wrong one.
+    pub fn may_create_schema(&self) -> bool {
+        match self.database.create {
+            Create::Auto => self.server.environment == Environment::Development,
+            Create::True => true,
+            Create::False => false,
+        }
     }
 
     /// Where clients reach this server, without a slash at the end.
@@ -147,6 +157,17 @@ pub struct Database {
     pub url: Option<SecretString>,
     pub max_connections: u32,
     pub migrate: bool,
+    pub create: Create,
+}
+
+/// Whether a schema may be made in an empty database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Create {
+    /// In development, where nothing is at stake.
+    Auto,
+    True,
+    False,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -175,6 +196,21 @@ pub struct Storage {
     pub region: String,
     pub link_expiry_s: u64,
     pub private_link_expiry_s: u64,
+    pub quarantine_days: u32,
+    pub sweep_percent: f64,
+    pub keep_rejected_days: u32,
+}
+
+impl Storage {
+    /// How long a file is seen without a document before it is erased.
+    pub fn quarantine(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.quarantine_days))
+    }
+
+    /// How long a rejected document stays, whatever its owner wants.
+    pub fn keep_rejected(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.keep_rejected_days))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

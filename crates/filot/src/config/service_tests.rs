@@ -1,4 +1,5 @@
 use super::names::VARIABLES;
+use super::service::{Create, Environment};
 use super::*;
 
 const STRONG: [(&str, &str); 3] = [
@@ -223,6 +224,23 @@ fn a_worker_needs_no_secret_of_the_doors() {
         [session, ("BULI2_API_URL", "https://b.example"), ("BULI2_API_KEY", "k7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0")];
     assert_eq!(told(Process::Worker, &buli2), "");
     assert!(told(Process::Worker, &[("REDIS_URL", "redis://redis.example")]).contains("REDIS_URL"));
+}
+
+#[test]
+fn only_development_takes_an_empty_database_for_a_new_one() {
+    let mut config = Config::from_parts("", &[]).unwrap().service;
+    for (environment, create, may) in [
+        (Environment::Development, Create::Auto, true),
+        (Environment::Development, Create::False, false),
+        (Environment::Staging, Create::Auto, false),
+        (Environment::Staging, Create::True, true),
+        (Environment::Production, Create::Auto, false),
+        (Environment::Production, Create::True, true),
+    ] {
+        (config.server.environment, config.database.create) = (environment, create);
+        assert_eq!(config.may_create_schema(), may, "{environment:?} {create:?}");
+    }
+    assert!(with(&[("DATABASE_CREATE", "perhaps")]).is_err());
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl From<store::Error> for Failure {
                 error!(%cause, "the database is unavailable to the console");
                 Self::Busy
             }
-            E::Corrupt(_) => {
+            E::Corrupt(_) | E::Kept(_) | E::Empty => {
                 error!(%error, "the console met an unreadable row");
                 Self::Broken
             }

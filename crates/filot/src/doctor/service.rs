@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
-use super::{Finding, State};
+use super::{Finding, State, files};
 use crate::app::App;
 use crate::blobs::{self, content_hash};
 use crate::clock::Clock;
@@ -15,9 +13,11 @@ use crate::serve;
 mod standing;
 
 /// How long a part may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How many bad documents to name.
 const NAMED: usize = 5;
+/// The step that an empty database lacks.
+const FIRST_STEP: &str = "m0001_initial";
 
 /// What the configuration names, and with `deep` every document.
 pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
@@ -30,10 +30,8 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
         return findings;
     }
     let checks = async {
-        let mut unmigrated = config.clone();
-        // A look must not change the schema.
-        unmigrated.service.database.migrate = false;
-        let app = match App::with_reader(unmigrated, serve::no_reader(), Clock::default()).await {
+        // A look changes neither the schema nor the mark of the files.
+        let app = match App::connect(config.clone(), serve::no_reader(), Clock::default()).await {
             Ok(app) => app,
             Err(error) => {
                 return vec![
@@ -42,14 +40,19 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
                 ];
             }
         };
-        let mut found = vec![database(&app).await, queue(&app).await, files(&app).await];
+        let mut found = vec![database(&app).await, queue(&app).await];
         if found.iter().all(|finding| finding.state != State::Broken) {
             found.extend(standing::check(&app).await);
         }
         found.extend(temporal(&app).await);
+        // Without its schema a database cannot say whose the files are.
+        match found[0].state {
+            State::Broken => found.push(files::reachable(&app).await),
+            _ => found.extend([files::belong(&app).await, files::quarantined(&app).await]),
+        }
         if deep && found.iter().all(|finding| finding.state != State::Broken) {
             found.push(every_document(&app).await);
-            found.push(forgotten_files(&app).await);
+            found.push(files::unknown(&app).await);
         }
         found
     };
@@ -88,8 +91,16 @@ async fn database(app: &App) -> Finding {
             Finding::new(name, State::Ok, format!("{}, schema up to date", app.store.kind()))
         }
         Ok(Ok(pending)) => {
-            let found = format!("{}, {} steps of the schema are missing", app.store.kind(), pending.len());
-            Finding::new(name, State::Broken, found).mend("filot migrate")
+            let empty = pending.iter().any(|step| step == FIRST_STEP);
+            let what = if empty { "empty" } else { "out of date" };
+            let found =
+                format!("{}, {what}: {} steps of the schema are missing", app.store.kind(), pending.len());
+            let mend = if empty {
+                "check DATABASE_URL; if it is right: filot migrate --create"
+            } else {
+                "filot migrate"
+            };
+            Finding::new(name, State::Broken, found).mend(mend)
         }
         Ok(Err(error)) => Finding::new(name, State::Broken, error.to_string())
             .mend("check DATABASE_URL and that the server runs"),
@@ -129,14 +140,6 @@ async fn temporal(app: &App) -> Option<Finding> {
     Some(Finding::new(name, state, format!("{error}; {then}")).mend(mend))
 }
 
-async fn files(app: &App) -> Finding {
-    match tokio::time::timeout(PATIENCE, app.blobs.ping()).await {
-        Ok(Ok(())) => Finding::new("files", State::Ok, app.blobs.kind()),
-        _ => Finding::new("files", State::Broken, format!("{} does not answer", app.blobs.kind()))
-            .mend("check CF_R2_ENDPOINT, CF_R2_BUCKET_NAME and the keys"),
-    }
-}
-
 /// Holds every row against its file.
 async fn every_document(app: &App) -> Finding {
     let name = "documents";
@@ -162,27 +165,4 @@ async fn every_document(app: &App) -> Finding {
     bad.truncate(NAMED);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     Finding::new(name, State::Broken, format!("{}{rest}", bad.join(", "))).mend(mend)
-}
-
-/// Counts files without a row. Those of uploads under way are younger than an hour.
-async fn forgotten_files(app: &App) -> Finding {
-    use futures_util::StreamExt;
-    let name = "forgotten files";
-    let before = app.clock.now() - SignedDuration::from_hours(1);
-    let mut files = app.blobs.older_than(before).ready_chunks(1000);
-    let mut forgotten = 0;
-    while let Some(chunk) = files.next().await {
-        let keys: Vec<String> = match chunk.into_iter().collect() {
-            Ok(keys) => keys,
-            Err(error) => return Finding::new(name, State::Note, error.to_string()),
-        };
-        match app.store.known_blobs(keys.clone()).await {
-            Ok(known) => forgotten += keys.iter().filter(|key| !known.contains(*key)).count(),
-            Err(error) => return Finding::new(name, State::Note, error.to_string()),
-        }
-    }
-    match forgotten {
-        0 => Finding::new(name, State::Ok, "none"),
-        n => Finding::new(name, State::Note, format!("{n}; the service erases them within the hour")),
-    }
 }

@@ -241,16 +241,21 @@ pub(super) async fn show(
     Ok(response)
 }
 
-/// Delete one of my documents, with its file and everything that was read on it
+/// Delete one of my documents, with its file, everything that was read on it, and the earlier photos of its case
+///
+/// What is being decided on, and what was rejected less than the set time ago, is evidence and stays.
 #[utoipa::path(delete, path = "/documents/{id}", tag = "documents", security(("token" = [])),
-    params(("id" = uuid::Uuid, Path)), responses((status = 204, description = "It is gone.")))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 204, description = "It is gone."),
+        (status = 409, body = Problem, description = "evidence_kept")))]
 pub(super) async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<DocumentId>,
 ) -> Result<StatusCode> {
-    api.app.store.document_of(caller.user, id).await?;
-    api.app.store.delete_document(id, &Actor::User(caller.user)).await?;
+    let keep = api.app.config.service.storage.keep_rejected();
+    for gone in api.app.store.delete_own_document(caller.user, id, keep).await? {
+        api.app.decoded.take(gone);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

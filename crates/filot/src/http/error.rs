@@ -11,6 +11,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::store::Kept;
 use crate::{auth, blobs, intake, queue, store};
 
 /// Declares the table of all codes.
@@ -75,6 +76,8 @@ codes! {
     ReviewMismatch = "review_mismatch", 409, "Review, document, ticket and user do not belong together";
     EventIdReused = "event_id_reused", 409, "The event id belongs to another event";
     IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is being carried out";
+    EvidenceKept = "evidence_kept", 409, "The document cannot be deleted yet";
+    DocumentDeleted = "document_deleted", 410, "The document of this request is deleted";
     BodyTooLarge = "body_too_large", 413, "The body is too long";
     FileTooLarge = "file_too_large", 413, "The file is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "This route does not take this media type";
@@ -129,6 +132,17 @@ impl ApiError {
 
     pub(super) fn not_found() -> Self {
         Self::new(Code::NotFound, "There is nothing here, or not for you.")
+    }
+
+    fn kept(kept: Kept) -> Self {
+        let detail = match kept {
+            Kept::Undecided => {
+                "It is being decided on. An approved document can be deleted at once, a rejected one some time after."
+                    .to_owned()
+            }
+            Kept::Until(until) => format!("It was rejected, and is kept as evidence until {until:.0}."),
+        };
+        Self::new(Code::EvidenceKept, detail)
     }
 
     fn internal(cause: &dyn std::error::Error) -> Self {
@@ -250,8 +264,9 @@ impl From<store::Error> for ApiError {
                 "Someone else was quicker. Look at the present state and try again.",
             ),
             E::Spent => Self::new(Code::Quota, intake::Error::Quota.to_string()),
+            E::Kept(kept) => Self::kept(kept),
             E::Unavailable(_) => Self::unavailable(&error),
-            E::Corrupt(_) => Self::internal(&error),
+            E::Corrupt(_) | E::Empty => Self::internal(&error),
         }
     }
 }
@@ -275,8 +290,8 @@ impl From<blobs::Error> for ApiError {
         use blobs::Error as E;
         match error {
             E::NotFound => Self::not_found(),
-            E::Unavailable(_) => Self::unavailable(&error),
-            E::Setup(_) | E::Folder(_) | E::Damaged => Self::internal(&error),
+            E::Unavailable(_) | E::Version(_) => Self::unavailable(&error),
+            _ => Self::internal(&error),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::auth::Caller;
 use crate::document::{CardType, Document};
 use crate::intake;
 use crate::keys;
-use crate::store::{Idempotency, IdempotencyKey};
+use crate::store::{DELETED, Idempotency, IdempotencyKey};
 
 /// Names the route in idempotency keys.
 const ROUTE: &str = "POST /documents/upload";
@@ -72,7 +72,7 @@ struct Form {
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Accepted, description = "Read"), (status = 202, body = Accepted, description = "Stored"),
         (status = 400, body = Problem), (status = 409, body = Problem, description = "idempotency_in_progress"),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 410, body = Problem, description = "document_deleted"), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn upload(
     State(api): State<Api>,
     caller: Caller,
@@ -104,6 +104,7 @@ pub(super) async fn upload(
             Code::IdempotencyMismatch,
             "This Idempotency-Key was used for another file or type. Use a new one.",
         )),
+        Idempotency::Deleted => Err(deleted()),
         Idempotency::Done { status, body } => replay(&api, &key, status, &body),
     }
 }
@@ -179,7 +180,18 @@ async fn finish(
     }
 }
 
+/// What is answered when the document of a request is no more.
+fn deleted() -> ApiError {
+    ApiError::new(
+        Code::DocumentDeleted,
+        "The document that this Idempotency-Key made has been deleted. To send it again use a new key.",
+    )
+}
+
 fn replay(api: &Api, key: &IdempotencyKey, status: u16, sealed: &[u8]) -> Result<Response<Body>> {
+    if status == DELETED {
+        return Err(deleted());
+    }
     match api.app.keys.open(sealed, &context(key)) {
         Some(body) => Ok(respond(status, body, None, true)),
         // Sealed under an earlier key of this installation.

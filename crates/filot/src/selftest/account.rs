@@ -13,7 +13,7 @@ use crate::audit::{self, Verified};
 use crate::document::{DocumentId, Status, Verification};
 use crate::queue::Lane;
 use crate::store::{self, Event, EventKind};
-use crate::worker::{Swept, sweep_files};
+use crate::worker::{SweepRules, Swept, sweep_files};
 
 /// Descriptions that are kept of what is wrong; the rest is only counted.
 const DESCRIBED: usize = 20;
@@ -212,7 +212,7 @@ async fn rows_and_files(app: &App, findings: &mut Findings) -> anyhow::Result<()
     }
     // Times of files are in seconds on some stores, and those of this moment are not looked at.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    let sweep = async || sweep_files(app, Duration::ZERO).await.map_err(anyhow::Error::msg);
+    let sweep = async || sweep_files(app, &SweepRules::AT_ONCE).await;
     let (first, second): (Swept, Swept) = (sweep().await?, sweep().await?);
     (findings.swept, findings.orphan_files) = (first.erased, second.erased);
     Ok(())

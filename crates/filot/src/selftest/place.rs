@@ -161,5 +161,6 @@ async fn erase_files(app: &App) -> anyhow::Result<()> {
     for key in keys {
         app.blobs.erase(&key).await?;
     }
+    app.blobs.erase(crate::blobs::MARK).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Documents: making, finding, asking again, deleting.
+//! Documents: making, finding, asking again.
 
 use jiff::Timestamp;
 use sea_orm::{
@@ -8,9 +8,7 @@ use sea_orm::{
 
 use super::audit::{Actor, AuditEntry};
 use super::entity::documents;
-use super::events::EventKind;
 use super::idempotency::IdempotencyKey;
-use super::outbox::EffectKind;
 use super::{Error, Result, Store, Write, to_utc};
 use crate::document::{CardType, Command, Document, DocumentId, State, UserId};
 use crate::queue::Lane;
@@ -149,24 +147,6 @@ impl Store {
         self.record_change(&tx, actor, "document.reprocess", &row, Some(&next), None).await?;
         tx.commit().await?;
         next.try_into()
-    }
-
-    /// Removes a document and everything that was read on it; its file is erased through the outbox.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn delete_document(&self, id: DocumentId, actor: &Actor) -> Result<Document> {
-        let tx = self.begin().await?;
-        let row = self.hold_with_neighbours(&tx, id).await?;
-        self.delete_job(&tx, id).await?;
-        documents::Entity::delete_by_id(id.0).exec(&tx.tx).await?;
-        self.forget_neighbours(&tx, &row).await?;
-        self.ask_for(&tx, EffectKind::EraseBlob, &row.file_url).await?;
-        self.record_change(&tx, actor, "document.delete", &row, None, None).await?;
-        self.emit(&tx, &row, EventKind::Deleted, None).await?;
-        crate::failpoint::hit("store.delete.before_commit");
-        tx.commit().await?;
-        row.try_into()
     }
 
     /// Documents that nobody seems to be reading: waiting since before `waiting_since`, or under a reader that has not

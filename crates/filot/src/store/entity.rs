@@ -5,6 +5,9 @@ use sea_orm::FromJsonQueryResult;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) mod installation;
+pub(crate) mod quarantine;
+
 /// JSON that is stored and given out without being looked into.
 #[derive(Clone, Debug, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(transparent)]

@@ -11,6 +11,9 @@ use super::entity::idempotency;
 use super::{Error, Result, Store, Write, from_utc, to_utc};
 use crate::document::{DocumentId, UserId};
 
+/// Status of a request whose document was deleted; no answer is stored for it.
+pub const DELETED: u16 = 410;
+
 /// What makes a request the same: who asks, for what, under which name of their choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
@@ -32,6 +35,8 @@ pub enum Idempotency {
     Running { retry_after: Duration },
     /// The same key was used for another request.
     Mismatch,
+    /// Carried out, and the document that came of it is deleted: its answer is, too.
+    Deleted,
     /// Carried out; the answer, sealed as it was given to [`Store::idempotency_finish`].
     Done { status: u16, body: Vec<u8> },
 }
@@ -85,6 +90,9 @@ impl Store {
         if row.request_hash != request_hash {
             return Ok(Idempotency::Mismatch);
         }
+        if row.status == Some(i32::from(DELETED)) {
+            return Ok(Idempotency::Deleted);
+        }
         if let (Some(status), Some(body)) = (row.status, row.body) {
             let status = u16::try_from(status).map_err(|_| Error::Corrupt("status"))?;
             return Ok(Idempotency::Done { status, body });
@@ -120,7 +128,8 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the answer of a request. If another has been stored, that one stays and is returned.
+    /// Stores the answer of a request. If another has been stored, that one stays and is returned; [`DELETED`] with nothing
+    /// when the document has been deleted in the meantime.
     ///
     /// # Errors
     /// `NotFound` when the request was never begun.
@@ -133,6 +142,9 @@ impl Store {
         let tx = self.begin().await?;
         let row = idempotency::Entity::find_by_id(primary_key(key)).lock_exclusive().one(&tx.tx).await?;
         let row = row.ok_or(Error::NotFound)?;
+        if row.status == Some(i32::from(DELETED)) {
+            return Ok((DELETED, Vec::new()));
+        }
         if let (Some(status), Some(body)) = (row.status, row.body) {
             return Ok((u16::try_from(status).map_err(|_| Error::Corrupt("status"))?, body));
         }
@@ -169,6 +181,22 @@ impl Store {
     pub async fn idempotency_expire(&self) -> Result<u64> {
         let now = self.now();
         self.execute("DELETE FROM idempotency WHERE expires_at <= $1", vec![now.into()]).await
+    }
+
+    /// Takes the stored answers about a document back. The keys stay used.
+    pub(super) async fn withdraw_answers(&self, tx: &Write, id: DocumentId) -> Result<()> {
+        let withdrawn = idempotency::ActiveModel {
+            status: Set(Some(i32::from(DELETED))),
+            body: Set(None),
+            locked_until: Set(None),
+            ..Default::default()
+        };
+        idempotency::Entity::update_many()
+            .set(withdrawn)
+            .filter(idempotency::Column::DocumentId.eq(id.0))
+            .exec(&tx.tx)
+            .await?;
+        Ok(())
     }
 
     /// Notes which document a request made, in the transaction that makes it.

@@ -41,6 +41,11 @@ impl KnownReadings {
         self.0.get(&id)
     }
 
+    /// Forgets what was read on a document: it is deleted.
+    pub(super) fn forget(&self, id: uuid::Uuid) {
+        self.0.invalidate(&id);
+    }
+
     /// Completes a row that was asked for without these columns if its version was that of `known`; otherwise it has
     /// them, and they are remembered.
     pub(super) fn complete(&self, row: &mut documents::Model, known: Option<&Reading>) {

@@ -7,6 +7,7 @@ mod m0001_initial;
 mod m0002_reviews;
 mod m0003_desk;
 mod m0004_retake;
+mod m0005_installation;
 mod m0006_shares;
 mod m0009_upkeep;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_reviews::Migration),
             Box::new(m0003_desk::Migration),
             Box::new(m0004_retake::Migration),
+            Box::new(m0005_installation::Migration),
             Box::new(m0006_shares::Migration),
             Box::new(m0009_upkeep::Migration),
         ]

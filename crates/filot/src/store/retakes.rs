@@ -205,36 +205,6 @@ impl Store {
         }
         Ok(())
     }
-
-    /// A document and those before and after it in its case, held. All in the order of their ids, so that two who delete
-    /// neighbours do not wait for each other.
-    pub(super) async fn hold_with_neighbours(&self, tx: &Write, id: DocumentId) -> Result<documents::Model> {
-        let seen = documents::Entity::find_by_id(id.0).one(&tx.tx).await?.ok_or(Error::NotFound)?;
-        let around = [Some(seen.id), seen.replaces, seen.replaced_by].into_iter().flatten();
-        let held = documents::Entity::find()
-            .filter(documents::Column::Id.is_in(around))
-            .order_by_asc(documents::Column::Id)
-            .lock_exclusive()
-            .all(&tx.tx)
-            .await?;
-        held.into_iter().find(|row| row.id == id.0).ok_or(Error::NotFound)
-    }
-
-    /// The documents around one that goes stand on their own again.
-    pub(super) async fn forget_neighbours(&self, tx: &Write, gone: &documents::Model) -> Result<()> {
-        for (neighbour, change) in [
-            (gone.replaced_by, documents::ActiveModel { replaces: Set(None), ..Default::default() }),
-            (gone.replaces, documents::ActiveModel { replaced_by: Set(None), ..Default::default() }),
-        ] {
-            let Some(neighbour) = neighbour else { continue };
-            documents::Entity::update_many()
-                .set(change)
-                .filter(documents::Column::Id.eq(neighbour))
-                .exec(&tx.tx)
-                .await?;
-        }
-        Ok(())
-    }
 }
 
 fn link(row: one_time_tokens::Model) -> Option<RetakeLink> {

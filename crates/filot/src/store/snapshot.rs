@@ -5,7 +5,7 @@ use std::path::Path;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::entity::documents;
-use super::{Error, Result, Store, sqlite_url};
+use super::{Error, Result, Store, sqlite};
 
 impl Store {
     /// Writes a copy to `path`, which must not exist.
@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// When it is not a database.
     pub async fn open_copy(path: &Path, clock: crate::clock::Clock) -> Result<Self> {
-        Self::sqlite(sqlite_url(path), 1, clock).await
+        Self::sqlite(sqlite::url_of(path), 1, clock).await
     }
 
     /// Closes all connections; with SQLite everything then stands in the one file.

@@ -1,14 +1,12 @@
 //! What has to be done from time to time, by any process: lost leases, lost dispatches, effects, forgotten files.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::escalation;
+use super::{escalation, sweep};
 use crate::app::App;
 use crate::config::Process;
 use crate::store::EffectKind;
@@ -23,10 +21,6 @@ const EFFECT_LEASE: Duration = Duration::from_secs(60);
 const HOURLY: SignedDuration = SignedDuration::from_hours(1);
 /// How often to look whether they are due.
 const DUE_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
-/// Files younger than this may belong to an upload that is still going on.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
-/// Files looked at in one step of a sweep.
-const SWEEP_STEP: usize = 1000;
 
 /// What BULI2 has sent is remembered for so long; what is older could not be told from a new event, but then its review
 /// is decided and stays as it is.
@@ -39,7 +33,7 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
         return run_rounds(&app, &stop).await;
     }
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
-    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), checkpoints);
+    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), sweep::run(&app, &stop), checkpoints);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {
@@ -64,17 +58,12 @@ async fn run_rounds(app: &App, stop: &CancellationToken) {
 
 /// What one process of all does every hour, however often processes start and stop.
 async fn do_what_is_due(app: &App) {
-    if is_due(app, "sweep").await
-        && let Err(error) = sweep_files(app, FORGOTTEN_AFTER).await
-    {
-        warn!(error, "no search for forgotten files");
-    }
     if is_due(app, "purge").await {
         purge(app).await;
     }
 }
 
-async fn is_due(app: &App, task: &str) -> bool {
+pub(super) async fn is_due(app: &App, task: &str) -> bool {
     app.store.is_due(task, HOURLY).await.unwrap_or_else(|error| {
         warn!(%error, task, "not known whether it is due");
         false
@@ -190,38 +179,4 @@ async fn ask_for_retakes(app: &App) {
             warn!(%error, "a customer is not asked for another photo yet");
         }
     }
-}
-
-/// What a search for forgotten files found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub seen: usize,
-    pub erased: usize,
-}
-
-/// Erases files without a document that are older than `age`: what a crash between file and row leaves behind.
-///
-/// # Errors
-/// When the file store or the database does not answer; what was erased by then is erased.
-pub async fn sweep_files(app: &App, age: Duration) -> Result<Swept, String> {
-    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-    let before = app.clock.now().saturating_sub(age).map_err(|error| error.to_string())?;
-    let mut swept = Swept::default();
-    let mut files = app.blobs.older_than(before).ready_chunks(SWEEP_STEP);
-    while let Some(keys) = files.next().await {
-        let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let known: HashSet<String> =
-            app.store.known_blobs(keys.clone()).await.map_err(|error| error.to_string())?;
-        for key in keys.iter().filter(|key| !known.contains(*key)) {
-            app.blobs.erase(key).await.map_err(|error| error.to_string())?;
-            swept.erased += 1;
-        }
-        swept.seen += keys.len();
-    }
-    let fragments = app.blobs.erase_fragments(before).await.map_err(|error| error.to_string())?;
-    swept.erased += fragments;
-    if swept.erased > 0 {
-        info!(erased = swept.erased, "files without a document erased");
-    }
-    Ok(swept)
 }

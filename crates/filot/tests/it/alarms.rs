@@ -27,10 +27,11 @@ use self::standing::STANDING;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Settings of a service whose metrics CloudWatch hears.
-const HEARD: [(&str, &str); 10] = [
+const HEARD: [(&str, &str); 11] = [
     ("NODE_ENV", "staging"),
     ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints"),
     ("FILOT_SERVER_BACKUP_INTERVAL_S", "0"),
+    ("DATABASE_CREATE", "true"),
     ("CLOUDWATCH_ENABLED", "true"),
     ("METRICS_FLUSH_INTERVAL_MS", "1000"),
     ("OCR_GPU_ENABLED", "true"),

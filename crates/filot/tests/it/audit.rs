@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use filot::app::App;
 use filot::audit::{Broken, Case, Chain, Checkpoint, Entry, Evidence, Flaw, Unfit, Verified, verify_trail};
-use filot::document::{Resolution, UserId};
+use filot::document::{DocumentId, Resolution, UserId};
 use filot::store::{Actor, AuditEntry, Verdict};
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
@@ -409,9 +409,18 @@ async fn a_case_is_exported_and_checked_elsewhere(deployment: Deployment) {
     it.app.store.delete_document(id, &Actor::User(it.user)).await.unwrap();
     let verify = || filot_on(Some(&deployment), &["audit", "verify", "--checkpoint", &known]);
     assert_eq!(verify().status, 0, "{}", verify().stderr);
-    let gone =
-        filot_on(Some(&deployment), &["audit", "export", "--document", &id.to_string(), "--out", &case]);
-    assert_eq!(gone.status, 69);
+    let export =
+        |id: &str| filot_on(Some(&deployment), &["audit", "export", "--document", id, "--out", &case]);
+    // What the trail tells of a deleted document can still be exported, and who deleted it stands in it.
+    assert_eq!(export(&id.to_string()).status, 0);
+    let proven = Evidence::verify(&std::fs::read_to_string(&case).unwrap(), None, None).unwrap();
+    let told = proven.to_string();
+    assert!(told.contains("deleted on") && told.contains(&format!("user:{}", it.user)), "{told}");
+    let case_text = serde_json::to_value::<&Case>(&proven.case).unwrap();
+    assert_eq!(case_text["photos"].as_array().unwrap().len(), 0);
+    let actions = case_text["audit"].to_string();
+    assert!(actions.contains("review.resolve") && actions.contains("document.delete"), "{actions}");
+    assert_eq!(export(&DocumentId::new().to_string()).status, 69);
     let db = intruder(&deployment).await;
     run(&db, "DELETE FROM audit WHERE seq >= 3").await;
     run(&db, "UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit WHERE seq = 2)").await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use filot::app::App;
-use filot::blobs::{Error, LinkError, LinkQuery};
+use filot::blobs::{Blobs, Error, LinkError, LinkQuery, Listed};
 use filot::clock::Clock;
-use filot::document::{Document, UserId};
+use filot::document::{CardType, Document, DocumentId, UserId};
 use futures_util::TryStreamExt;
 use jiff::SignedDuration;
 use url::Url;
@@ -63,8 +63,11 @@ async fn erasing_may_run_twice(app: &App) {
 }
 
 async fn old_files_are_listed(app: &App) {
-    let mut keys: Vec<String> = (0..12).map(|n| format!("user{}/KTP_{n:02}.png", n % 3)).collect();
-    for key in &keys {
+    let users = [UserId::new(), UserId::new(), UserId::new()];
+    let key = |n: usize| Blobs::key(users[n % 3], CardType::Ktp, DocumentId::new(), "image/png");
+    let mut keys: Vec<String> = (0..12).map(key).collect();
+    let foreign = ["exports/report.csv".to_owned(), keys[0].to_uppercase(), format!("{}.bak", keys[1])];
+    for key in keys.iter().chain(&foreign) {
         app.blobs.put(key, "x".into(), "image/png").await.unwrap();
     }
     keys.sort();
@@ -75,6 +78,13 @@ async fn old_files_are_listed(app: &App) {
     let mut all = list(now + hour).await;
     all.sort();
     assert_eq!(all, keys);
+    let everything: Vec<Listed> = app.blobs.list(now + hour).try_collect().await.unwrap();
+    let others = everything.iter().filter(|listed| **listed == Listed::Foreign).count();
+    assert_eq!(
+        (everything.len(), others),
+        (keys.len() + foreign.len(), foreign.len()),
+        "the mark is neither"
+    );
 }
 
 async fn stored(app: &App) -> Document {
@@ -86,15 +96,23 @@ async fn stored(app: &App) -> Document {
 async fn fragments_of_interrupted_uploads_are_erased() {
     let deployment = Deployment::embedded();
     let app = deployment.app().await;
-    let files = deployment.data_dir().join("files/user");
+    let user = UserId::new();
+    let files = deployment.data_dir().join(format!("files/{user}"));
     std::fs::create_dir_all(&files).unwrap();
-    for name in ["KTP_1.png#1", "KTP_2.png#23", "KTP_3.png", "KTP_4#x.png"] {
+    let name = || {
+        let key = Blobs::key(user, CardType::Ktp, DocumentId::new(), "image/png");
+        key.split_once('/').unwrap().1.to_owned()
+    };
+    let stay =
+        [name(), "KTP_4#x.png".into(), "notes#1".into(), format!("{}#", name()), format!("{}#1a", name())];
+    let go = [format!("{}#1", name()), format!("{}#23", name())];
+    for name in stay.iter().chain(&go) {
         std::fs::write(files.join(name), "x").unwrap();
     }
     let hour = SignedDuration::from_hours(1);
     assert_eq!(app.blobs.erase_fragments(app.clock.now() - hour).await.unwrap(), 0);
     assert_eq!(app.blobs.erase_fragments(app.clock.now() + hour).await.unwrap(), 2);
-    assert!(files.join("KTP_3.png").exists() && files.join("KTP_4#x.png").exists());
+    assert!(stay.iter().all(|name| files.join(name).exists()), "others' files");
 }
 
 #[tokio::test]

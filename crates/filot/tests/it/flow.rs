@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use filot::blobs::Blobs;
 use filot::card_reader::{CardReader, CardReading};
 use filot::clock::Clock;
-use filot::document::{Status, Verification};
+use filot::document::{CardType, DocumentId, Status, Verification};
 use filot::intake;
 use filot::queue::Lane;
 use filot::store::{Actor, EventKind, ReviewStatus, Verdict};
+use filot::worker::{SweepRules, sweep_files};
 use filot_cards::decide::Decision;
 
 use crate::support::cards::{Script, card};
@@ -201,13 +203,14 @@ async fn files_without_a_document_are_swept(deployment: Deployment) {
     let it = TestApp::new(&deployment).await;
     let kept = it.upload(card(1, Script::Approve, 0)).await.unwrap();
     for n in 0..5 {
-        let key = format!("{}/KTP_{n}.png", it.user);
+        let key = Blobs::key(it.user, CardType::Ktp, DocumentId::new(), "image/png");
         it.app.blobs.put(&key, card(n, Script::Approve, 0), "image/png").await.unwrap();
     }
-    let young = filot::worker::sweep_files(&it.app, Duration::from_secs(3600)).await.unwrap();
+    let hour = SweepRules { age: jiff::SignedDuration::from_hours(1), ..SweepRules::AT_ONCE };
+    let young = sweep_files(&it.app, &hour).await.unwrap();
     assert_eq!(young.erased, 0, "files of uploads under way stay");
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    let swept = filot::worker::sweep_files(&it.app, Duration::ZERO).await.unwrap();
+    let swept = sweep_files(&it.app, &SweepRules::AT_ONCE).await.unwrap();
     assert_eq!((swept.seen, swept.erased), (6, 5));
     assert!(it.app.blobs.get(&kept.blob_key).await.is_ok());
 }

@@ -28,6 +28,8 @@ mod disk;
 mod doctor;
 mod door;
 mod durability;
+mod erase;
+mod erased;
 mod evidence;
 mod flow;
 mod gpu;

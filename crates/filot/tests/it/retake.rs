@@ -10,7 +10,7 @@ use filot::document::{DocumentId, ReviewId, UserId, Verification};
 use filot::intake;
 use filot::retake;
 use filot::store::{Claim, DeskFilter, Noted, Officer, Replaced, Role, Ruling};
-use filot::worker::{sweep_files, upkeep_once};
+use filot::worker::{SweepRules, sweep_files, upkeep_once};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method, multipart, redirect};
@@ -369,7 +369,8 @@ async fn whatever_dies_in_between_leaves_one_photo_or_a_link_that_works(deployme
     }
     // Files of photos that never got a row are swept, the others stay.
     rig.clock.advance(SignedDuration::from_hours(2));
-    let swept = sweep_files(&rig.it().app, Duration::from_secs(3600)).await.unwrap();
+    let hour = SweepRules { age: SignedDuration::from_hours(1), ..SweepRules::AT_ONCE };
+    let swept = sweep_files(&rig.it().app, &hour).await.unwrap();
     assert_eq!(swept.erased, 2, "{swept:?}");
     rig.server.inner.rest().await;
 }

@@ -17,6 +17,7 @@ pub(crate) mod serve;
 pub(crate) mod temporal;
 #[cfg(feature = "temporal")]
 pub(crate) mod tls;
+pub(crate) mod versioned;
 
 pub(crate) use app::{Deployment, TestApp};
 pub(crate) use filot::selftest::cards;

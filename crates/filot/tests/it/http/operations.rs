@@ -193,6 +193,7 @@ async fn cloudwatch_hears_of_queues_and_verdicts_on_standard_output() {
         ("METRICS_FLUSH_INTERVAL_MS", "1000"),
         ("NODE_ENV", "staging"),
         ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints"),
+        ("DATABASE_CREATE", "true"),
     ];
     let serve = Serve::start(&folder.path().join("data"), &http, &[], &settings).await;
     let account = json!({ "email": "a@example.com", "password": PASSWORD });

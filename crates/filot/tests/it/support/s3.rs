@@ -7,6 +7,8 @@ use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use super::versioned::Versioned;
+
 pub(crate) const BUCKET: &str = "filot-documents";
 /// Where checkpoints of the audit trail go.
 pub(crate) const CHECKPOINTS: &str = "filot-checkpoints";
@@ -27,7 +29,17 @@ impl S3 {
         for bucket in [BUCKET, CHECKPOINTS] {
             std::fs::create_dir(folder.path().join(bucket)).unwrap();
         }
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        Self::serve(files, folder).await
+    }
+
+    /// A server for this bucket.
+    pub(crate) async fn with_versions(bucket: &Versioned) -> Self {
+        Self::serve(bucket.clone(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn serve(files: impl s3s::S3, folder: TempDir) -> Self {
+        let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

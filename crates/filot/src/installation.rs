@@ -1,0 +1,276 @@
+//! Database and file store belong together, or nothing is started and nothing erased.
+//!
+//! The database has an id, the file store a mark with the same id. A database that meets the mark of another one, or files
+//! of accounts that it does not know, or none of its own files, is at the wrong place: a typo in an address, an empty
+//! database after a failover, a bucket that two share. A database of the right id that does not know the audit entry of
+//! the mark is an older one, or one that went another way since: it serves, and takes no file to be forgotten for a day.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+mod command;
+
+pub use command::{adopt_files, erase_unknown_files};
+
+use crate::app::App;
+use crate::blobs::{self, Blobs, Listed, Mark};
+use crate::store::{self, Actor, AuditEntry, Installation, Store};
+
+/// Files of the database's documents that are looked for when the store has no mark.
+const SAMPLE: u64 = 20;
+/// Files whose owners are looked up when the store has no mark.
+const MAX_OWNERS: usize = 1000;
+/// How long a start waits for the file store. One that is down is no reason not to serve.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the two do not belong together, or why nobody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{place} belongs to another installation: its files are those of database {store}, and this is database \
+         {database}. Mend DATABASE_URL, or name another CF_R2_PREFIX, bucket or FILOT_DATA_DIR. If this database shall \
+         take over the files, run `filot files adopt` with these settings"
+    )]
+    Foreign { place: String, store: Uuid, database: Uuid },
+    #[error(
+        "{place} holds files of accounts that this database ({database}) does not know: it is another one, or empty. Mend \
+         DATABASE_URL, or name another CF_R2_PREFIX, bucket or FILOT_DATA_DIR. If this database shall take over the files, \
+         run `filot files adopt` with these settings"
+    )]
+    Strangers { place: String, database: Uuid },
+    #[error(
+        "{place} holds none of the files that this database ({database}) knows. Mend CF_R2_BUCKET_NAME, CF_R2_PREFIX or \
+         FILOT_DATA_DIR. If the files are lost for good, run `filot files adopt` with these settings"
+    )]
+    NoFiles { place: String, database: Uuid },
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Result of everything here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How database and file store stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Files without a document may be taken to be forgotten.
+    Agreed,
+    /// Not before then.
+    Quiet { until: Timestamp, why: Why },
+}
+
+/// Why no file is taken to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The database was made, upgraded or restored a short while ago.
+    New,
+    /// The file store knows what this database does not: it was set back, or another one goes on with the same files.
+    Behind,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "the database was made, upgraded or restored less than a day ago",
+            Self::Behind => "the file store knows of changes that this database does not: it is an older one",
+        })
+    }
+}
+
+/// What a look finds. Nothing is changed by it.
+enum Look {
+    /// There is no mark, and nothing against making one.
+    Unmarked,
+    /// The mark is ours, and the trail of this database knows it.
+    Known(Mark),
+    /// The mark is ours, and this database lacks its entry.
+    Unknown(Mark),
+}
+
+/// Has database and file store agree, and tells how they stand. A mark is made where none is.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn agree(store: &Store, blobs: &Blobs) -> Result<Standing> {
+    let (own, mut look) = look(store, blobs).await?;
+    if matches!(look, Look::Unmarked) {
+        if blobs.make_mark(&mark_of(store, &own).await?).await? {
+            info!(installation = %own.id, "the file store is marked as this installation's");
+        }
+        // Somebody else may have been quicker.
+        look = self::look(store, blobs).await?.1;
+    }
+    match look {
+        Look::Known(_) if own.unknown_head.is_some() => {
+            store.forget_unknown_head().await?;
+            Ok(quiet(&own, store, Why::New))
+        }
+        Look::Known(_) | Look::Unmarked => Ok(quiet(&own, store, Why::New)),
+        Look::Unknown(mark) => stand_behind(store, blobs, &own, &mark).await,
+    }
+}
+
+/// How they stand, without a change.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn standing(store: &Store, blobs: &Blobs) -> Result<Standing> {
+    let (own, look) = look(store, blobs).await?;
+    Ok(match look {
+        Look::Known(_) | Look::Unmarked => quiet(&own, store, Why::New),
+        Look::Unknown(_) => {
+            let until = own.quiet_until.unwrap_or_else(|| store.now_at() + store::QUIET);
+            Standing::Quiet { until, why: Why::Behind }
+        }
+    })
+}
+
+/// [`agree`] at the start of a process. A file store that does not answer is asked again before anything is erased.
+///
+/// # Errors
+/// When the two do not belong together.
+pub async fn agree_at_start(app: &App) -> Result<()> {
+    let agreed = tokio::time::timeout(START_TIMEOUT, agree(&app.store, &app.blobs)).await;
+    match agreed {
+        Ok(Ok(Standing::Quiet { until, why: Why::Behind })) => {
+            warn!(%until, "{}; no file is taken to be forgotten until then", Why::Behind);
+            Ok(())
+        }
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Error::Blobs(error))) if !matches!(error, blobs::Error::Mark) => {
+            warn!(%error, "whether the files are those of this database is not known yet");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            warn!(
+                "the file store does not answer; whether its files are those of this database is not known yet"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Notes in the file store how far the database has come, if it knows what stands there.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn note_progress(app: &App) -> Result<()> {
+    let (own, look) = look(&app.store, &app.blobs).await?;
+    if let Look::Known(mark) = look {
+        let now = mark_of(&app.store, &own).await?;
+        if now.audit_hash != mark.audit_hash {
+            app.blobs.write_mark(&now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has this database take over the files, whosever they were, and the trail tell of it. What it does not know is not taken
+/// to be forgotten for a day.
+///
+/// # Errors
+/// When database or file store do not answer.
+pub async fn adopt(store: &Store, blobs: &Blobs) -> Result<Uuid> {
+    let own = store.installation().await?;
+    let former = match blobs.mark().await {
+        Ok(mark) => mark.map(|mark| mark.installation.to_string()),
+        Err(blobs::Error::Mark) => None,
+        Err(error) => return Err(error.into()),
+    };
+    store.keep_quiet(None).await?;
+    let entry = AuditEntry {
+        actor: &Actor::Operator,
+        action: "files.adopt",
+        subject: format!("installation:{}", own.id),
+        reason: None,
+        before: former,
+        after: Some(own.id.to_string()),
+    };
+    store.audit(entry).await?;
+    blobs.write_mark(&mark_of(store, &own).await?).await?;
+    Ok(own.id)
+}
+
+async fn look(store: &Store, blobs: &Blobs) -> Result<(Installation, Look)> {
+    // The mark first: whoever made it had made the row before.
+    let mark = blobs.mark().await?;
+    let own = store.installation().await?;
+    let Some(mark) = mark else {
+        could_be_ours(store, blobs, &own).await?;
+        return Ok((own, Look::Unmarked));
+    };
+    if mark.installation != own.id {
+        let place = blobs.description();
+        return Err(Error::Foreign { place, store: mark.installation, database: own.id });
+    }
+    let known = store.knows_audit_entry(mark.audit_seq, &mark.audit_hash).await?;
+    Ok((own, if known { Look::Known(mark) } else { Look::Unknown(mark) }))
+}
+
+/// Whether the files of a store without a mark can be those of this database.
+async fn could_be_ours(store: &Store, blobs: &Blobs, own: &Installation) -> Result<()> {
+    let (place, database) = (blobs.description(), own.id);
+    let (mut wanted, mut found) = (0, 0);
+    for key in store.some_blob_keys(SAMPLE).await? {
+        if blobs::FileKey::parse(&key).is_none() {
+            continue;
+        }
+        wanted += 1;
+        found += u64::from(blobs.has(&key).await?);
+    }
+    if wanted > 0 && found == 0 {
+        return Err(Error::NoFiles { place, database });
+    }
+    let mut owners = HashSet::new();
+    let mut files = blobs.list(Timestamp::MAX).take(MAX_OWNERS);
+    while let Some(file) = files.next().await {
+        if let Listed::Ours(file) = file? {
+            owners.insert(file.owner);
+        }
+    }
+    let known = store.known_users(owners.iter().copied().collect()).await?;
+    if owners.is_subset(&known) { Ok(()) } else { Err(Error::Strangers { place, database }) }
+}
+
+fn quiet(own: &Installation, store: &Store, why: Why) -> Standing {
+    match own.quiet_until.filter(|until| *until > store.now_at()) {
+        Some(until) => Standing::Quiet { until, why },
+        None => Standing::Agreed,
+    }
+}
+
+/// The database lacks what the mark tells of. The first time, and each time that somebody else has written the mark anew,
+/// a day of quiet begins; after a day in which nobody did, this database is the one that goes on.
+async fn stand_behind(store: &Store, blobs: &Blobs, own: &Installation, mark: &Mark) -> Result<Standing> {
+    let why = Why::Behind;
+    if own.unknown_head.as_deref() != Some(&mark.audit_hash) {
+        let until = store.keep_quiet(Some(&mark.audit_hash)).await?;
+        return Ok(Standing::Quiet { until, why });
+    }
+    if let Standing::Quiet { until, .. } = quiet(own, store, why) {
+        return Ok(Standing::Quiet { until, why });
+    }
+    blobs.write_mark(&mark_of(store, own).await?).await?;
+    store.forget_unknown_head().await?;
+    warn!(installation = %own.id, "the database was set back and goes on from there; files that it lacks are quarantined");
+    Ok(Standing::Agreed)
+}
+
+/// What the mark says of a database as it is now.
+async fn mark_of(store: &Store, own: &Installation) -> Result<Mark> {
+    let head = store.audit_head().await?;
+    Ok(Mark {
+        installation: own.id,
+        audit_seq: head.seq(),
+        audit_hash: head.hash().to_owned(),
+        written_at: store.now_at(),
+    })
+}
