@@ -39,6 +39,7 @@ mod listing;
 mod migration;
 mod outbox;
 mod reading;
+mod registrations;
 mod retakes;
 mod reviews;
 mod rows;
@@ -54,7 +55,7 @@ pub use accounts::{AccountChange, NewUser, Profile, ProfileChange, Role, User};
 pub use agreement::Agreement;
 pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
-pub use console_sessions::ConsoleSession;
+pub use console_sessions::{ConsoleSession, Kept};
 pub use corrections::{Correction, NewCorrection};
 pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
 pub use documents::{NewDocument, Usage};
@@ -64,10 +65,12 @@ pub(crate) use jobs::PUSH;
 pub use listing::{Cursor, Filter, Summary};
 pub use outbox::{Backlog, Effect, EffectKind};
 pub use reading::{Begun, Outcome};
+pub use registrations::{NewRegistration, Registration, keeps_address};
 pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
 pub use rulings::{CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
-pub use second_factors::SecondFactor;
+pub(crate) use second_factors::ENROLMENT;
+pub use second_factors::Enrolment;
 pub use sessions::{OneTime, Rotation, Session};
 pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
 
@@ -91,6 +94,9 @@ pub enum Error {
     /// A value that has to be unique exists already.
     #[error("exists already")]
     Taken,
+    /// A text that the database cannot store, such as one with U+0000 in PostgreSQL. The doors refuse them before.
+    #[error("a text that cannot be stored")]
+    Unstorable,
     /// The database cannot be reached, is overloaded, or refused; trying again later may help.
     #[error("the database is unavailable")]
     Unavailable(#[source] DbErr),
@@ -105,6 +111,7 @@ impl From<DbErr> for Error {
             Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
             // What a row refers to is gone.
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound,
+            _ if is_unstorable(&error) => Self::Unstorable,
             _ => Self::Unavailable(error),
         }
     }
@@ -390,13 +397,24 @@ impl Store {
 
 /// Whether another process holds the SQLite file at the moment (`SQLITE_BUSY`).
 fn is_busy(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     // The lower eight bits are the error, the others only its kind.
-    code.is_some_and(|code| code & 0xFF == 5)
+    code_of(error).and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xFF == 5)
+}
+
+/// Whether PostgreSQL found a text with U+0000 in it (`character_not_in_repertoire`, `untranslatable_character`).
+fn is_unstorable(error: &DbErr) -> bool {
+    matches!(code_of(error).as_deref(), Some("22021" | "22P05"))
+}
+
+/// The code that the database itself gave to an error.
+fn code_of(error: &DbErr) -> Option<String> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error().and_then(|error| Some(error.code()?.into_owned()))
 }
 
 fn sqlite_url(path: &Path) -> String {

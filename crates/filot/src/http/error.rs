@@ -63,6 +63,7 @@ codes! {
     Forbidden = "forbidden", 403, "Not allowed";
     CallbacksOff = "callbacks_not_configured", 403, "Answers of external reviewers are not taken";
     LinkInvalid = "link_invalid", 403, "The link is not valid";
+    RegistrationClosed = "registration_closed", 403, "Nobody can make an account by themselves";
     LinkExpired = "link_expired", 403, "The link has expired";
     NotFound = "not_found", 404, "Not found";
     ReviewUnknown = "review_unknown", 404, "There is no such review";
@@ -246,6 +247,9 @@ impl From<store::Error> for ApiError {
                 Code::Conflict,
                 "Someone else was quicker. Look at the present state and try again.",
             ),
+            E::Unstorable => {
+                Self::new(Code::InvalidField, "A text holds the character U+0000, which no text may hold.")
+            }
             E::Unavailable(_) => Self::unavailable(&error),
             E::Corrupt(_) => Self::internal(&error),
         }
@@ -313,6 +317,8 @@ impl From<auth::Error> for ApiError {
             E::Taken => Code::EmailTaken,
             E::Weak(_) => Code::WeakPassword,
             E::Link => Code::LinkInvalid,
+            E::Closed => Code::RegistrationClosed,
+            E::NoPassword => Code::Conflict,
         };
         Self::new(code, error.to_string())
     }

@@ -7,6 +7,7 @@ mod m0001_initial;
 mod m0002_reviews;
 mod m0003_desk;
 mod m0004_retake;
+mod m0007_sign_in;
 mod m0009_upkeep;
 
 /// All steps in order.
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_reviews::Migration),
             Box::new(m0003_desk::Migration),
             Box::new(m0004_retake::Migration),
+            Box::new(m0007_sign_in::Migration),
             Box::new(m0009_upkeep::Migration),
         ]
     }
