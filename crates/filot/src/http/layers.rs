@@ -77,6 +77,15 @@ fn request_id(request: &Request) -> String {
         .unwrap_or_else(|| Uuid::now_v7().to_string())
 }
 
+/// Refuses paths and queries that hold U+0000: nothing here has such a name, and PostgreSQL takes no such text.
+pub(super) async fn without_nul(request: Request, next: Next) -> Response<Body> {
+    if request.uri().path_and_query().is_some_and(|text| text.as_str().contains("%00")) {
+        return ApiError::new(Code::InvalidRequest, "The address holds the character U+0000.")
+            .into_response();
+    }
+    next.run(request).await
+}
+
 /// Ends a request that has no answer in time. Streams that have begun are not touched.
 pub(super) async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -> Response<Body> {
     match tokio::time::timeout(limit, next.run(request)).await {
