@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::decoded::DecodedPhotos;
 use crate::events::Changes;
 use crate::keys::{self, Keys};
+use crate::mail::{self, Mailer};
 use crate::queue::redis::RedisQueue;
 use crate::queue::table::TableQueue;
 use crate::queue::{self, Lane, Queue};
@@ -35,6 +36,8 @@ pub enum Error {
     Queue(#[from] queue::Error),
     #[error("the HTTP client for BULI2 cannot be set up")]
     Buli2(#[from] reqwest::Error),
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
     #[error(transparent)]
     Reader(#[from] ReaderError),
     #[error(transparent)]
@@ -58,6 +61,8 @@ pub struct Parts {
     pub changes: Changes,
     /// The external reviewers, if there are any.
     pub buli2: Option<Buli2>,
+    /// What sends mail, if there is a mail server.
+    pub mailer: Option<Mailer>,
     pub reader: CardReader,
     /// One permit for each document that may be read at a time.
     pub readers: Arc<Semaphore>,
@@ -116,6 +121,7 @@ impl App {
         };
         let workflow = Workflow::new(service)?;
         let buli2 = Buli2::new(service)?;
+        let mailer = Mailer::new(service)?;
         let cores = service.worker.readers();
         Ok(Self(Arc::new(Parts {
             clock,
@@ -126,6 +132,7 @@ impl App {
             queue,
             workflow,
             buli2,
+            mailer,
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),

@@ -25,6 +25,7 @@ mod heap;
 pub mod http;
 pub mod intake;
 pub mod keys;
+pub mod mail;
 pub mod models;
 pub mod pdf;
 pub mod pii;

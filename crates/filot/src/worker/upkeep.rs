@@ -39,7 +39,8 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
         return run_rounds(&app, &stop).await;
     }
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
-    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), checkpoints);
+    let mails = crate::mail::run(&app, &stop);
+    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), checkpoints, mails);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {
