@@ -49,11 +49,13 @@ class Desk:
                 self.cookies[key] = rest.partition(";")[0]
         return status, dict(headers), body
 
-    def sign_in(self):
-        _, _, page = self.ask("POST", "/console/login", {"email": OFFICER, "password": PASSWORD})
+    def enrol(self, path):
+        """Sets up password and codes by a link, and is signed in by that."""
+        _, _, page = self.ask("GET", path)
         secret = re.search(rb'class="secret">([A-Z2-7 ]+)<', page).group(1).decode().replace(" ", "")
         ticket = re.search(rb'name="ticket" value="([^"]+)"', page).group(1).decode()
-        status, _, page = self.ask("POST", "/console/code", {"ticket": ticket, "code": one_time_code(secret)})
+        form = {"ticket": ticket, "password": PASSWORD, "again": PASSWORD, "code": one_time_code(secret)}
+        status, _, page = self.ask("POST", path, form)
         if status not in (302, 303):
             sys.exit(f"cannot sign in at the desk: {status}")
 
@@ -76,12 +78,12 @@ def main():
         data = pathlib.Path(folder) / "data"
         service = Service(program, data)
         try:
-            run = {"env": service.environment, "check": True, "stdout": subprocess.DEVNULL}
-            subprocess.run([program, "demo", "--count", "60"], **run)
-            subprocess.run([program, "create-user", "--email", OFFICER, "--role", "admin", "--password-stdin"],
-                           input=PASSWORD.encode(), **run)
+            run = {"env": service.environment, "check": True}
+            subprocess.run([program, "demo", "--count", "60"], stdout=subprocess.DEVNULL, **run)
+            made = subprocess.run([program, "create-user", "--email", OFFICER, "--role", "admin"],
+                                  stdout=subprocess.PIPE, **run)
             desk = Desk(service)
-            desk.sign_in()
+            desk.enrol(urllib.parse.urlsplit(made.stdout.decode().strip()).path)
             _, queue = desk.time("/console")
             token = re.search(rb'name="csrf" value="([^"]+)"', queue).group(1).decode()
             status, headers, _ = desk.ask("POST", "/console/next", {"csrf": token})

@@ -33,9 +33,7 @@ REQUIRED = {
     "FILOT_METRICS_TOKEN": "",
     "FILOT_AUDIT_CHECKPOINT_BUCKET": "",
 }
-SECRETS = re.compile(r"(SECRET|PASSWORD|_KEY$|_KEY_ID$|TOKEN$|^DATABASE_URL$|^REDIS_URL$)")
-# Keys that are meant to be seen, and numbers about tokens.
-NO_SECRETS = {"STACK_PUBLISHABLE_CLIENT_KEY"}
+SECRETS = re.compile(r"(SECRET|PASSWORD|_KEY$|_KEY_ID$|TOKEN$|^DATABASE_URL$|^REDIS_URL$|SMTP_URL$)")
 
 HEAD = """\
 # Every setting of FiLot as an environment variable. Written by scripts/prod_env_template.py from filot.toml; do not edit.
@@ -102,7 +100,7 @@ def told(variable, comment):
 
 
 def is_secret(variable):
-    return bool(SECRETS.search(variable)) and variable not in NO_SECRETS
+    return bool(SECRETS.search(variable))
 
 
 if __name__ == "__main__":

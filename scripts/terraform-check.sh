@@ -140,7 +140,7 @@ for task in tasks:
         environment[secret["name"]] = value
     gpu = "gpu" in container["command"]
     kept = {"JWT_SECRET", "SERVICE_INTERNAL_KEY", "SESSION_SECRET", "FILOT_METRICS_TOKEN", "FILOT_AUDIT_SIGNING_KEY",
-            "BULI2_API_KEY", "BULI2_SIGNATURE_SECRET", "STACK_SECRET_SERVER_KEY"}
+            "BULI2_API_KEY", "BULI2_SIGNATURE_SECRET"}
     known = kept & environment.keys()
     assert not gpu or not known, f"the GPU worker is given {known}"
     process = "gpu-worker" if gpu else "api"

@@ -20,7 +20,6 @@ locals {
     "CF_R2_SECRET_ACCESS_KEY", "FILOT_METRICS_TOKEN", "FILOT_AUDIT_SIGNING_KEY"],
     var.redis_password ? ["REDIS_PASSWORD"] : [],
     var.buli2_api_url != "" ? ["BULI2_API_KEY", "BULI2_SIGNATURE_SECRET"] : [],
-    var.stack_project_id != "" ? ["STACK_SECRET_SERVER_KEY"] : [],
     var.temporal != null ? ["TEMPORAL_API_KEY"] : [],
   ))
 

@@ -1,11 +1,12 @@
-//! What whoever runs the service does to accounts: makes them, changes them, takes a lost second factor away. Each change
-//! ends all sign-ins of the person and is an entry of the audit trail.
+//! Account administration from the command line: accounts are made and changed, a lost second factor is taken away. Each
+//! change ends all sign-ins of the person and is an entry of the audit trail. Officers are given a link by which they set
+//! up password and codes themselves.
 
 use anyhow::anyhow;
 
 use crate::app::App;
-use crate::auth::Auth;
 use crate::auth::password::{self, Passwords};
+use crate::auth::{Auth, enrolment};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys;
@@ -25,13 +26,14 @@ pub struct Order {
 /// What came of it.
 #[derive(Debug)]
 pub struct Done {
-    /// The password that was made.
-    pub password: Option<String>,
+    /// What the person needs to sign in: the password that was made, or an officer's enrolment link.
+    pub credential: Option<String>,
     /// How many sign-ins at the console ended.
     pub ended: u64,
 }
 
-/// Makes a local account; `name` is what colleagues see. Without a password one is made and returned.
+/// Makes a local account; `name` is what colleagues see. Returns what the person needs: an enrolment link for an officer,
+/// the password that was made for a customer who is given none.
 ///
 /// # Errors
 /// When the e-mail or password cannot be used, or the database cannot be reached.
@@ -55,8 +57,9 @@ pub fn create(
         if app.store.user_by_email(email).await?.is_some() {
             return Err(anyhow!("there is an account with this e-mail already; see filot change-user"));
         }
-        auth.create(email, &password, name, role, Some(&Actor::Operator)).await?;
-        Ok(made)
+        let user = auth.create(email, &password, name, role, Some(&Actor::Operator)).await?;
+        // Nobody else is to know an officer's password, so what was made for them is not told.
+        Ok(if role == Role::User { made } else { Some(auth.enrolment_link(user.id).await?) })
     })
 }
 
@@ -70,7 +73,8 @@ pub fn change(config: &Config, email: &str, order: &Order, reason: &str) -> anyh
     }
     runtime()?.block_on(async {
         let (store, user) = find(config, email).await?;
-        let password = if order.new_password { Some(keys::random_token(15)?) } else { None };
+        let is_officer = order.role.unwrap_or(user.role) != Role::User;
+        let password = if order.new_password && !is_officer { Some(keys::random_token(15)?) } else { None };
         let password_hash = match &password {
             Some(password) => {
                 password::check(password).map_err(|problem| anyhow!(problem))?;
@@ -79,23 +83,38 @@ pub fn change(config: &Config, email: &str, order: &Order, reason: &str) -> anyh
             }
             None => None,
         };
-        let change = AccountChange { role: order.role, disabled: order.disabled, password_hash };
+        let change = AccountChange {
+            role: order.role,
+            disabled: order.disabled,
+            forget_password: order.new_password && is_officer,
+            password_hash,
+        };
         let ended = store.change_account(user.id, change, &Actor::Operator, reason).await?;
-        Ok(Done { password, ended })
+        let needs_link = is_officer && (order.new_password || store.second_factor(user.id).await?.is_none());
+        let is_open = !order.disabled.unwrap_or(user.disabled);
+        let link = if needs_link && is_open { Some(link(&store, config, &user).await?) } else { None };
+        Ok(Done { credential: password.or(link), ended })
     })
 }
 
-/// Takes the second factor of an officer who has lost it away, for `reason`, and ends their sign-ins. Gives how many of
-/// those there were at the console.
+/// Takes the second factor of an officer who has lost it away, for `reason`, ends their sign-ins, and makes a link by which
+/// they set up another.
 ///
 /// # Errors
-/// When there is no such account, it has no second factor, or the database cannot be reached.
-pub fn reset_second_factor(config: &Config, email: &str, reason: &str) -> anyhow::Result<u64> {
+/// When there is no such account, it is no officer's, or the database cannot be reached.
+pub fn reset_second_factor(config: &Config, email: &str, reason: &str) -> anyhow::Result<Done> {
     runtime()?.block_on(async {
         let (store, user) = find(config, email).await?;
-        let reset = store.forget_second_factor(user.id, &Actor::Operator, Some(reason)).await?;
-        reset.ok_or_else(|| anyhow!("this account has no second factor; it is set up at the next sign-in"))
+        if user.role == Role::User {
+            return Err(anyhow!("customers have no second factor; filot change-user --role makes officers"));
+        }
+        let ended = store.forget_second_factor(user.id, &Actor::Operator, Some(reason)).await?;
+        Ok(Done { credential: Some(link(&store, config, &user).await?), ended })
     })
+}
+
+async fn link(store: &Store, config: &Config, user: &User) -> anyhow::Result<String> {
+    Ok(enrolment::issue(store, &config.service, user.id, Clock::default().now()).await?)
 }
 
 async fn find(config: &Config, email: &str) -> anyhow::Result<(Store, User)> {

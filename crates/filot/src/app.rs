@@ -18,6 +18,7 @@ use crate::events::{Changes, Watchers};
 use crate::http::door;
 use crate::installation;
 use crate::keys::{self, Keys};
+use crate::mail::{self, Mailer};
 use crate::queue::redis::RedisQueue;
 use crate::queue::table::TableQueue;
 use crate::queue::{self, Lane, Queue};
@@ -43,6 +44,8 @@ pub enum Error {
     Queue(#[from] queue::Error),
     #[error("the HTTP client for BULI2 cannot be set up")]
     Buli2(#[from] reqwest::Error),
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
     #[error(transparent)]
     Reader(#[from] ReaderError),
     #[error(transparent)]
@@ -70,6 +73,8 @@ pub struct Parts {
     pub bodies: BodyBudget,
     /// The external reviewers, if there are any.
     pub buli2: Option<Buli2>,
+    /// What sends mail, if there is a mail server.
+    pub mailer: Option<Mailer>,
     pub reader: CardReader,
     /// One permit for each document that may be read at a time.
     pub readers: Arc<Semaphore>,
@@ -145,6 +150,7 @@ impl App {
         };
         let workflow = Workflow::new(service)?;
         let buli2 = Buli2::new(service)?;
+        let mailer = Mailer::new(service)?;
         let cores = service.worker.readers();
         Ok(Self(Arc::new(Parts {
             clock,
@@ -161,6 +167,7 @@ impl App {
             queue,
             workflow,
             buli2,
+            mailer,
             reader,
             readers: Arc::new(Semaphore::new(cores)),
             decoders: Arc::new(Semaphore::new(cores.max(2))),

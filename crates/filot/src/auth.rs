@@ -4,14 +4,12 @@
 //! [`SESSION_CACHE`]. Refresh tokens are random, stored only as hashes, and rotate.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -19,11 +17,21 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::document::UserId;
 use crate::keys;
-use crate::store::{self, Actor, AuditEntry, NewUser, Role, Rotation, User};
+use crate::store::{self, Actor, AuditEntry, Role, Rotation, User};
 
+pub(crate) mod attempts;
+pub mod enrolment;
 pub mod password;
+mod registration;
+mod sign_in;
 pub mod stack;
 pub mod token;
+mod trial;
+
+pub use registration::Registered;
+pub(crate) use registration::confirmation;
+
+use attempts::{Allowance, Attempts, Counter};
 
 use password::Passwords;
 use stack::{Identity, StackAuth};
@@ -36,11 +44,12 @@ pub const SESSION_CACHE: Duration = Duration::from_secs(3);
 const SESSIONS_CACHED: usize = 50_000;
 /// How long a used refresh token may come again: an answer that was lost on the way.
 const REFRESH_GRACE: Duration = Duration::from_secs(10);
-/// Passwords that can be tried with one e-mail: so many at once, and one more each time this has passed.
-const ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-const ATTEMPT_EACH: Duration = Duration::from_secs(10);
-/// E-mails counted before those are forgotten that nobody has tried for long.
-const ACCOUNTS_COUNTED: usize = 20_000;
+/// Wrong passwords of one account from one network, of all accounts from one network, and of one account in all.
+const PAIR: Allowance = Allowance { burst: 10, refill: Duration::from_secs(10) };
+const NETWORK: Allowance = Allowance { burst: 60, refill: Duration::from_secs(5) };
+const ACCOUNT: Allowance = Allowance { burst: 30, refill: Duration::from_secs(60) };
+/// Registrations from one network that found an account, or called for a mail.
+const REGISTRATIONS: Allowance = Allowance { burst: 20, refill: Duration::from_secs(30) };
 /// The name of Stack Auth in the accounts.
 pub const STACK_PROVIDER: &str = "stack-auth";
 /// The purpose of the link for the first admin.
@@ -63,9 +72,13 @@ pub enum Error {
     Taken,
     #[error("{0}")]
     Weak(&'static str),
-    /// The link was used, has expired, or there is an admin already.
-    #[error("This link is no longer valid.")]
+    /// The link or the code was used, has expired, or there is an admin already.
+    #[error("This link or code is not valid, or no longer. Ask for a new one.")]
     Link,
+    #[error("Nobody can make an account here by themselves. Ask whoever runs this service.")]
+    Closed,
+    #[error("This account has no password: it signs in elsewhere.")]
+    NoPassword,
     /// The keys of the token issuer cannot be had.
     #[error("The sign-in service cannot be reached. Try again soon.")]
     Issuer,
@@ -108,8 +121,8 @@ pub struct Auth {
     app: App,
     tokens: Tokens,
     passwords: Passwords,
-    /// Attempts with one e-mail, by its hash, wherever they come from; the HTTP doors count those from one address.
-    attempts: DefaultKeyedRateLimiter<String>,
+    attempts: Attempts,
+    registrations: Counter,
     stack: Option<StackAuth>,
     sessions: Mutex<HashMap<Uuid, (Caller, Instant)>>,
 }
@@ -126,12 +139,11 @@ impl Auth {
             Some(project) => Some(StackAuth::new(&config.auth.stack_api_url, project)?),
             None => None,
         };
-        // The period is a constant above zero.
-        let quota = Quota::with_period(ATTEMPT_EACH).unwrap_or_else(|| Quota::per_minute(ATTEMPTS));
         Ok(Self {
             tokens,
             passwords: Passwords::new(),
-            attempts: RateLimiter::keyed(quota.allow_burst(ATTEMPTS)),
+            attempts: Attempts::new(app.clock, PAIR, NETWORK, ACCOUNT),
+            registrations: Counter::new(REGISTRATIONS, app.clock),
             stack,
             sessions: Mutex::default(),
             app,
@@ -218,121 +230,10 @@ impl Auth {
         self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&session);
     }
 
-    /// Makes an account and signs in.
-    ///
-    /// # Errors
-    /// `Weak` for an unusable e-mail or password, `Taken`, `Busy`.
-    pub async fn register(&self, email: &str, password: &str, full_name: Option<String>) -> Result<Grant> {
-        let user = self.create(email, password, full_name, Role::User, None).await?;
-        self.grant(user).await
-    }
-
-    /// Makes a local account, by `actor` if that is not the person themselves.
-    ///
-    /// # Errors
-    /// As [`Auth::register`].
-    pub async fn create(
-        &self,
-        email: &str,
-        password: &str,
-        full_name: Option<String>,
-        role: Role,
-        actor: Option<&Actor>,
-    ) -> Result<User> {
-        password::check_email(email).map_err(Error::Weak)?;
-        password::check(password).map_err(Error::Weak)?;
-        let hash = self.passwords.hash(password).await.ok_or(Error::Busy)?;
-        let new = NewUser {
-            email: Some(email.to_owned()),
-            email_verified: false,
-            password_hash: Some(hash),
-            provider: None,
-            role,
-            full_name,
-        };
-        match self.app.store.create_user_by(new, actor).await {
-            Err(store::Error::Taken) => Err(Error::Taken),
-            other => Ok(other?),
-        }
-    }
-
-    /// Signs in with e-mail and password. Takes as long for an unknown e-mail as for a wrong password.
-    ///
-    /// # Errors
-    /// `Credentials`, `TooOften`, `Busy`.
-    pub async fn login(&self, email: &str, password: &str) -> Result<Grant> {
-        let user = self.authenticate(email, password).await?;
-        self.grant(user).await
-    }
-
-    /// Whose e-mail and password these are, without signing in.
-    ///
-    /// # Errors
-    /// As [`Auth::login`].
-    pub async fn authenticate(&self, email: &str, password: &str) -> Result<User> {
-        // Also of e-mails without an account: that one has one is not to be learned here.
-        if self.attempts.check_key(&hash_token(&email.trim().to_lowercase())).is_err() {
-            return Err(Error::TooOften);
-        }
-        if self.attempts.len() > ACCOUNTS_COUNTED {
-            self.attempts.retain_recent();
-        }
-        let user = self.app.store.user_by_email(email).await?;
-        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        let fits = self.passwords.verify(password, hash).await.ok_or(Error::Busy)?;
-        match user {
-            Some(user) if fits && !user.disabled => Ok(user),
-            user => {
-                self.app.failed_sign_ins.count(user.map(|user| user.id), None);
-                Err(Error::Credentials)
-            }
-        }
-    }
-
-    /// Exchanges a Stack Auth token for own tokens; the account is made at the first time. An account with the same
-    /// e-mail is linked only when both sides have verified that e-mail.
-    ///
-    /// # Errors
-    /// `Token`, `Issuer`.
-    pub async fn verify(&self, token: &str) -> Result<Grant> {
-        let identity = match token::algorithm(token) {
-            Some(token::STACK) => self.identity(token).await?,
-            _ => return Err(Error::Token),
-        };
-        let user = match self.app.store.user_by_provider(STACK_PROVIDER, &identity.subject).await? {
-            Some(user) => user,
-            None => self.adopt(identity).await?,
-        };
-        if user.disabled { Err(Error::Token) } else { self.grant(user).await }
-    }
-
-    async fn adopt(&self, identity: Identity) -> Result<User> {
-        let store = &self.app.store;
-        let mut email = identity.email.filter(|_| identity.email_verified);
-        if let Some(address) = &email
-            && let Some(user) = store.user_by_email(address).await?
-        {
-            if user.email_verified && user.provider.is_none() {
-                return Ok(store.link_provider(user.id, STACK_PROVIDER, &identity.subject).await?);
-            }
-            // Someone has claimed this e-mail without proof. They keep their account, this one goes without e-mail.
-            email = None;
-        }
-        let new = NewUser {
-            email_verified: email.is_some(),
-            email,
-            password_hash: None,
-            provider: Some((STACK_PROVIDER.to_owned(), identity.subject.clone())),
-            role: Role::User,
-            full_name: identity.name,
-        };
-        match store.create_user(new).await {
-            // Two first requests of one person at the same time.
-            Err(store::Error::Taken) => {
-                store.user_by_provider(STACK_PROVIDER, &identity.subject).await?.ok_or(Error::Taken)
-            }
-            other => Ok(other?),
-        }
+    /// Forgets what is remembered of sessions of a user, so that each is looked up again.
+    fn forget_user(&self, user: UserId) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sessions.retain(|_, (caller, _)| caller.user != user);
     }
 
     async fn identity(&self, token: &str) -> Result<Identity> {
@@ -377,34 +278,26 @@ impl Auth {
         Ok(())
     }
 
-    /// A token for the link that makes the first admin; `None` when there is one.
+    /// Ends all of the caller's sign-ins, in apps and at the console.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn first_admin_token(&self) -> Result<Option<String>> {
-        if self.app.store.count_admins().await? > 0 {
-            return Ok(None);
-        }
-        let token = keys::random_token(32)?;
-        let expires = self.app.clock.now() + SignedDuration::from_hours(24);
-        self.app.store.issue_one_time(FIRST_ADMIN, &hash_token(&token), None, expires).await?;
-        Ok(Some(token))
+    pub async fn logout_everywhere(&self, caller: &Caller) -> Result<()> {
+        self.app.store.end_sessions_of(caller.user, &Actor::User(caller.user)).await?;
+        self.forget_user(caller.user);
+        Ok(())
     }
 
-    /// Makes the first admin with such a token.
+    /// Whether the sign-in in which a link was given out still stands.
     ///
     /// # Errors
-    /// `Link`, and those of [`Auth::register`].
-    pub async fn become_admin(&self, token: &str, email: &str, password: &str) -> Result<Grant> {
-        password::check_email(email).map_err(Error::Weak)?;
-        password::check(password).map_err(Error::Weak)?;
-        if self.app.store.count_admins().await? > 0 {
-            return Err(Error::Link);
+    /// When the database does not answer.
+    pub async fn still_signed_in(&self, user: UserId, session: Option<Uuid>) -> Result<bool> {
+        match session {
+            Some(session) if self.remembered(session).is_some_and(|caller| caller.user == user) => Ok(true),
+            Some(session) => Ok(self.app.store.session_is_open(session).await?),
+            None => Ok(!self.app.store.user(user).await?.disabled),
         }
-        let token = self.app.store.redeem_one_time(FIRST_ADMIN, &hash_token(token)).await?;
-        token.ok_or(Error::Link)?;
-        let user = self.create(email, password, None, Role::Admin, None).await?;
-        self.grant(user).await
     }
 
     /// Starts a session for `user`.

@@ -23,6 +23,8 @@ use object_store::{
     RetryConfig,
 };
 
+use uuid::Uuid;
+
 use crate::clock::Clock;
 use crate::config::{Service, exposed};
 use crate::document::{CardType, Document, DocumentId, UserId};
@@ -112,10 +114,18 @@ pub enum LinkError {
     Invalid,
 }
 
+/// Whom a link was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub user: UserId,
+    /// The sign-in in which they asked for it; `None` when it is kept elsewhere.
+    pub session: Option<Uuid>,
+}
+
 /// What the query of an own link carries, as it came from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkQuery {
-    pub user: UserId,
+    pub holder: Holder,
     /// Seconds since 1970.
     pub expires: i64,
     pub signature: String,
@@ -318,14 +328,16 @@ impl Blobs {
         }
     }
 
-    /// A link under which `user` can download the document's file until it expires. Whoever has the link has the file.
+    /// A link under which the document's file can be downloaded until it expires. Whoever has the link has the file. An
+    /// own link names the sign-in in which it was given out, which is to be looked at, too; one of S3 lives until it
+    /// expires, whatever happens.
     ///
     /// # Errors
     /// When S3 gives no signature.
     pub async fn link(
         &self,
         document: &Document,
-        user: UserId,
+        holder: Holder,
         expires_in: Duration,
     ) -> Result<String, Error> {
         let name = download_name(document);
@@ -342,10 +354,14 @@ impl Blobs {
         }
         let expires =
             self.clock.now().as_second() + i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX / 2);
-        let signature = self.keys.sign_link(&link_parts(document.id, user, expires).each_ref().map(|s| &**s));
+        let signature =
+            self.keys.sign_link(&link_parts(document.id, holder, expires).each_ref().map(|s| &**s));
         let mut url = format!("{}/files/{}", self.public_url, document.id);
         // Writing to a text cannot fail.
-        let _ = write!(url, "?user={user}&expires={expires}&signature={signature}");
+        let _ = write!(url, "?user={}&expires={expires}&signature={signature}", holder.user);
+        if let Some(session) = holder.session {
+            let _ = write!(url, "&session={session}");
+        }
         Ok(url)
     }
 
@@ -354,7 +370,7 @@ impl Blobs {
     /// # Errors
     /// `Expired` for a genuine link whose time is over, `Invalid` for everything else.
     pub fn check_link(&self, id: DocumentId, query: &LinkQuery) -> Result<(), LinkError> {
-        let parts = link_parts(id, query.user, query.expires);
+        let parts = link_parts(id, query.holder, query.expires);
         if self.s3.is_some() || !self.keys.verify_link(&parts.each_ref().map(|s| &**s), &query.signature) {
             return Err(LinkError::Invalid);
         }
@@ -400,8 +416,9 @@ pub fn download_name(document: &Document) -> String {
     format!("{}-{}.{extension}", document.card_type.as_str().to_lowercase(), document.id)
 }
 
-fn link_parts(id: DocumentId, user: UserId, expires: i64) -> [String; 4] {
-    ["download".to_owned(), id.to_string(), user.to_string(), expires.to_string()]
+fn link_parts(id: DocumentId, holder: Holder, expires: i64) -> [String; 5] {
+    let session = holder.session.map(|session| session.to_string()).unwrap_or_default();
+    ["download".to_owned(), id.to_string(), holder.user.to_string(), session, expires.to_string()]
 }
 
 fn s3(config: &Service) -> object_store::Result<AmazonS3> {

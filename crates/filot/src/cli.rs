@@ -288,7 +288,9 @@ struct RestoreArgs {
     verify: bool,
 }
 
-/// Make a local account; without --password-stdin a password is made and printed
+/// Make a local account; prints an enrolment link for an officer, and the password that was made for a customer
+///
+/// With the link, which works once and for a day, an officer sets up their password and their one-time codes.
 #[derive(Debug, clap::Args)]
 struct CreateUserArgs {
     #[arg(long)]
@@ -356,7 +358,7 @@ struct ChangeUserArgs {
     /// Let them in again
     #[arg(long)]
     enable: bool,
-    /// Make another password and print it
+    /// Forget the password: prints a new one, and for an officer an enrolment link by which they set one themselves
     #[arg(long)]
     new_password: bool,
     /// Why: for the audit trail, without personal data
@@ -364,9 +366,9 @@ struct ChangeUserArgs {
     reason: String,
 }
 
-/// Take away the one-time codes of an officer who has lost their phone; they set up new ones at the next sign-in
+/// Take away the one-time codes of an officer who has lost their phone, and print a link by which they set up new ones
 ///
-/// Ends all their sign-ins, puts their documents back into the queue, and is an entry of the audit trail. First make sure
+/// The link works once, for a day; the command makes another when it was not used in time. Ends all their sign-ins, puts their documents back into the queue, and is an entry of the audit trail. First make sure
 /// that it is really them who ask.
 #[derive(Debug, clap::Args)]
 struct ResetSecondFactorArgs {
@@ -579,9 +581,8 @@ impl Cli {
             Command::CreateUser(args) => ran(create_user(args, config)),
             Command::ChangeUser(args) => ran(change_user(&args, &config)),
             Command::ResetSecondFactor(args) => {
-                ran(accounts::reset_second_factor(&config, &args.email, &args.reason).map(|ended| {
-                    tell(&format!("done; {ended} sign-ins ended, new codes are set up at the next one"));
-                }))
+                ran(accounts::reset_second_factor(&config, &args.email, &args.reason)
+                    .and_then(finish_account))
             }
             Command::Audit { command } => run_audit(command, &config),
             Command::Selftest { command } => run_selftest(command, config),
@@ -676,11 +677,15 @@ fn change_user(args: &ChangeUserArgs, config: &Config) -> anyhow::Result<()> {
         disabled: (args.disable || args.enable).then_some(args.disable),
         new_password: args.new_password,
     };
-    let done = accounts::change(config, &args.email, &order, &args.reason)?;
-    if let Some(password) = done.password {
-        writeln!(io::stdout(), "{password}")?;
+    finish_account(accounts::change(config, &args.email, &order, &args.reason)?)
+}
+
+/// Prints what the person needs to sign in, and says what else happened.
+fn finish_account(done: accounts::Done) -> anyhow::Result<()> {
+    if let Some(credential) = done.credential {
+        writeln!(io::stdout(), "{credential}")?;
     }
-    tell(&format!("done; {} sign-ins at the console ended", done.ended));
+    tell(&format!("done; {} sign-ins ended", done.ended));
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,25 +13,27 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::app::App;
 use crate::auth::Auth;
+use crate::auth::attempts::{Allowance, Attempts};
 use crate::config::service::Environment;
 use crate::desk;
-use crate::document::UserId;
 use crate::http::error::AsIs;
 
 mod actions;
 mod assets;
 mod dashboard;
+mod enrol;
 mod failure;
 mod form;
+mod guard;
 mod language;
 mod live;
 mod page;
+mod password;
 mod picture;
 mod queue;
 mod retake;
@@ -51,9 +52,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// Longest body of a form, in bytes.
 const FORM_LIMIT: usize = 16 * 1024;
-/// Codes of one officer: so many at once, and one more each time this has passed.
-const CODES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
-const CODE_EACH: Duration = Duration::from_secs(30);
+/// Wrong codes of one officer from one network, of all officers from one network, and of one officer in all.
+const CODES: Allowance = Allowance { burst: 5, refill: Duration::from_secs(30) };
+const CODES_NETWORK: Allowance = Allowance { burst: 60, refill: Duration::from_secs(5) };
+const CODES_ACCOUNT: Allowance = Allowance { burst: 15, refill: Duration::from_secs(60) };
 
 /// What the pages work with. A clone is the same.
 #[derive(Clone)]
@@ -64,7 +66,8 @@ pub struct Parts {
     pub app: App,
     auth: Arc<Auth>,
     assets: assets::Assets,
-    codes: DefaultKeyedRateLimiter<UserId>,
+    /// One-time codes that were wrong.
+    codes: Attempts,
     history: dashboard::History,
     /// Open streams end when this is cancelled.
     stop: CancellationToken,
@@ -82,29 +85,36 @@ impl Console {
     /// The desk of `app`. Streams end when `stop` is cancelled.
     pub fn new(app: App, auth: Arc<Auth>, stop: CancellationToken) -> Self {
         Self(Arc::new(Parts {
-            app,
             auth,
             assets: assets::Assets::new(),
-            codes: codes_limiter(),
+            codes: Attempts::new(app.clock, CODES, CODES_NETWORK, CODES_ACCOUNT),
             history: dashboard::History::default(),
             stop,
+            app,
         }))
     }
 
     /// Its routes, complete.
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         let retake = retake::router(self.app.config.service.upload.max_bytes);
+        let parts = Router::new()
+            .route("/console/live", get(live::queue))
+            .route("/console/reviews/{id}/live", get(live::review))
+            .route("/console/reviews/{id}/original.jpg", get(picture::original))
+            .route("/console/reviews/{id}/straightened.jpg", get(picture::straightened))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::parts));
         Router::new()
             .route("/console", get(queue::show))
             .route("/console/login", get(sign_in::show).post(sign_in::password))
             .route("/console/code", post(sign_in::code))
+            .route("/console/enrol/{token}", get(enrol::show).post(enrol::set_up))
+            .route("/console/password", get(password::show).post(password::change))
+            .route("/console/sessions", post(password::end_all))
             .route("/console/logout", post(sign_in::leave))
             .route("/console/language", post(language::choose))
             .route("/console/help", get(page::help))
             .route("/console/dashboard", get(dashboard::show))
-            .route("/console/live", get(live::queue))
             .route("/console/alive", post(live::alive))
-            .route("/console/reviews/{id}/live", get(live::review))
             .route("/console/next", post(actions::next))
             .route("/console/undo/{id}", post(actions::undo))
             .route("/console/reviews/{id}", get(review::show))
@@ -113,8 +123,8 @@ impl Console {
             .route("/console/reviews/{id}/release", post(actions::release))
             .route("/console/reviews/{id}/fields/{field}", post(actions::correct))
             .route("/console/reviews/{id}/decision", post(actions::decide))
-            .route("/console/reviews/{id}/original.jpg", get(picture::original))
-            .route("/console/reviews/{id}/straightened.jpg", get(picture::straightened))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::pages))
+            .merge(parts)
             .layer(middleware::from_fn_with_state(self.clone(), dress))
             .route("/console/assets/{name}", get(assets::file))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))
@@ -125,7 +135,7 @@ impl Console {
     /// Whether cookies can be `Secure`, which they are everywhere but on a developer's own machine.
     fn is_secure(&self) -> bool {
         let service = &self.app.config.service;
-        service.server.environment != Environment::Development || service.public_url().starts_with("https://")
+        service.server.environment != Environment::Development || service.desk_url().starts_with("https://")
     }
 
     /// Carries out what is due, so that pages show it. What fails is tried again by the upkeep.
@@ -140,12 +150,6 @@ impl Console {
     }
 }
 
-fn codes_limiter() -> DefaultKeyedRateLimiter<UserId> {
-    // The period is a constant above zero.
-    let quota = Quota::with_period(CODE_EACH).unwrap_or_else(|| Quota::per_minute(CODES));
-    RateLimiter::keyed(quota.allow_burst(CODES))
-}
-
 /// Gives failures their page and every answer its headers.
 async fn dress(State(console): State<Console>, request: Request, next: Next) -> Response {
     let language = Language::of(request.headers());
@@ -153,7 +157,7 @@ async fn dress(State(console): State<Console>, request: Request, next: Next) -> 
     let mut response = next.run(request).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         if matches!(failure, Failure::Forged) {
-            warn!(peer = peer.map(|ip| ip.to_string()), "a form of the console without its token");
+            warn!(peer = peer.map(|ip| ip.to_string()), "a request that no page of the console makes");
         }
         response = failure.page(&console, language);
     }
@@ -172,6 +176,13 @@ type Fields = HashMap<String, String>;
 
 fn fields(encoded: &[u8]) -> Fields {
     url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+/// The fields of a form; `Unfit` when one holds U+0000, which PostgreSQL cannot store.
+fn form_fields(encoded: &[u8]) -> failure::Result<Fields> {
+    let fields = fields(encoded);
+    let plain = fields.iter().all(|(name, value)| !name.contains('\0') && !value.contains('\0'));
+    if plain { Ok(fields) } else { Err(Failure::Unfit) }
 }
 
 fn see_other(path: &str) -> Response {

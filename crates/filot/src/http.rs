@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, Method, header};
 use axum::middleware;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -24,13 +24,14 @@ use crate::console::Console;
 mod accounts;
 mod arrival;
 mod callback;
-mod client;
+pub(crate) mod client;
 mod documents;
 pub mod door;
 pub mod error;
 mod extract;
 mod files;
 mod health;
+mod hosts;
 mod internal;
 mod layers;
 mod metrics;
@@ -104,6 +105,11 @@ impl Api {
             .merge(Console::new(self.app.clone(), Arc::clone(&self.auth), self.stop.clone()).router())
             .fallback(error::no_such_route)
             .method_not_allowed_fallback(error::no_such_method)
+            .layer(middleware::from_fn(layers::without_nul))
+            .layer(middleware::from_fn_with_state(
+                hosts::Hosts::of(&self.app.config.service),
+                hosts::keep_apart,
+            ))
             .layer(middleware::from_fn_with_state(self.clone(), client::limit))
             .layer(middleware::from_fn_with_state(patience, arrival::deadline))
             .layer(CatchPanicLayer::custom(error::panicked))
@@ -124,6 +130,10 @@ fn routes(max_upload: usize) -> OpenApiRouter<Api> {
         .routes(routes!(accounts::refresh))
         .routes(routes!(accounts::logout))
         .routes(routes!(accounts::me))
+        .routes(routes!(accounts::confirm))
+        .routes(routes!(accounts::trial))
+        .routes(routes!(accounts::password))
+        .routes(routes!(accounts::end_sessions))
         .routes(routes!(accounts::first_admin))
         .routes(routes!(profile::show, profile::change))
         .routes(routes!(documents::list))
@@ -148,16 +158,22 @@ fn routes(max_upload: usize) -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base()).merge(api).merge(upload)
 }
 
-/// Browsers may call from one origin; in development also from the usual local ones.
+/// Where browsers of other origins may call: what is described and not for operators. Pages are not among it.
+const FOR_BROWSERS: [&str; 5] = ["/auth/", "/profile", "/documents", "/files/", "/verification/"];
+
+/// Pages of the set origins may call the API; in development also those of the usual local ones. They sign in with a
+/// token that they hold themselves, never with what the browser keeps.
 fn cors(server: &crate::config::service::Server) -> CorsLayer {
-    let mut origins = vec![server.frontend_origin.trim_end_matches('/').to_owned()];
+    let mut origins = server.origins();
     if server.environment == Environment::Development {
         origins.extend(["http://localhost:3000".to_owned(), "http://localhost:19000".to_owned()]);
     }
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let named = |name: &'static str| HeaderName::from_static(name);
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(move |origin, request| {
+            FOR_BROWSERS.iter().any(|part| request.uri.path().starts_with(part))
+                && origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
+        }))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::CONTENT_TYPE,
@@ -167,7 +183,6 @@ fn cors(server: &crate::config::service::Server) -> CorsLayer {
             named("x-request-id"),
         ])
         .expose_headers([header::LOCATION, header::RETRY_AFTER, named("x-request-id")])
-        .allow_credentials(true)
         .max_age(Duration::from_secs(600))
 }
 

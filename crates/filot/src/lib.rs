@@ -27,6 +27,7 @@ pub mod http;
 pub mod installation;
 pub mod intake;
 pub mod keys;
+pub mod mail;
 pub mod models;
 pub mod pdf;
 pub mod pii;

@@ -261,15 +261,14 @@ async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
     let config = &app.config.service;
     let url = config.public_url();
     let mut lines = vec![String::new(), "FiLot is ready.".to_owned(), String::new()];
-    let embedded = config.server.environment == Environment::Development && app.store.kind() == "sqlite";
     let mut page = format!("{url}/");
     let mut test = Vec::new();
-    if embedded {
+    if config.is_trial() {
         let user = test_user(app).await?;
         // Tokens of earlier starts lie in terminals and shell histories.
         app.store.revoke_sessions_of(user.id).await?;
         let grant = auth.grant(user).await?;
-        page = format!("{url}/#refresh={}", grant.refresh_token);
+        page = format!("{url}/      one-time code {}", auth.trial_code(grant.user.id).await?);
         test.push(format!("Test token    {}", grant.access_token));
         if let Some(card) = sample_card(config.server.data_dir.join("sample")).await {
             test.push(String::new());
@@ -285,9 +284,9 @@ async fn welcome(app: &App, auth: &Auth) -> anyhow::Result<String> {
     lines.push(format!("Page          {page}"));
     lines.push(format!("API           {url}"));
     lines.push(format!("Description   {url}/docs"));
-    lines.push(format!("Review desk   {url}/console"));
-    if let Some(token) = auth.first_admin_token().await? {
-        lines.push(format!("First admin   {url}/#admin={token}"));
+    lines.push(format!("Review desk   {}/console", config.desk_url()));
+    if let Some(link) = auth.first_admin_link().await? {
+        lines.push(format!("First admin   {link}"));
     }
     lines.append(&mut test);
     lines.push(String::new());

@@ -44,6 +44,7 @@ mod outbox;
 mod pulse;
 mod quarantine;
 mod reading;
+mod registrations;
 mod retakes;
 mod reviews;
 mod rows;
@@ -61,9 +62,9 @@ pub use agreement::Agreement;
 pub use allowances::Allowance;
 pub use audit::{Actor, AuditEntry};
 pub use callbacks::{Answer, AnswerKind, Callback, Naming};
-pub use console_sessions::ConsoleSession;
+pub use console_sessions::{ConsoleSession, Kept};
 pub use corrections::{Correction, NewCorrection};
-pub use deletion::Kept;
+pub use deletion::Evidence;
 pub use desk::{Claim, DeskFilter, Officer, Possession, QueueState, Waiting};
 pub use documents::NewDocument;
 pub use events::{Event, EventKind};
@@ -75,10 +76,12 @@ pub use outbox::{Backlog, Effect, EffectKind};
 pub use pulse::Pulse;
 pub use quarantine::Quarantine;
 pub use reading::{Begun, Outcome};
+pub use registrations::{NewRegistration, Registration, keeps_address};
 pub use retakes::{Replaced, RetakeLink};
 pub use reviews::{Review, ReviewRoute, ReviewStatus, Verdict};
 pub use rulings::{CarriedOut, NewRuling, Noted, Ruling, RulingRow, Stage, Undone};
-pub use second_factors::SecondFactor;
+pub(crate) use second_factors::ENROLMENT;
+pub use second_factors::Enrolment;
 pub use sessions::{OneTime, Rotation, Session};
 pub use statistics::{Counted, Handling, Queue as QueueAge, Ruled};
 
@@ -103,12 +106,15 @@ pub enum Error {
     /// A value that has to be unique exists already.
     #[error("exists already")]
     Taken,
+    /// A text that the database cannot store, such as one with U+0000 in PostgreSQL. The doors refuse them before.
+    #[error("a text that cannot be stored")]
+    Unstorable,
     /// The database cannot be reached, is overloaded, or refused; trying again later may help.
     #[error("the database is unavailable")]
     Unavailable(#[source] DbErr),
     /// The document has to stay for now.
     #[error("the document is kept as evidence")]
-    Kept(Kept),
+    Kept(Evidence),
     /// There is no schema, and none may be made.
     #[error(
         "the database is empty. If it is the right one and new, make its schema with `filot migrate --create` \
@@ -126,6 +132,7 @@ impl From<DbErr> for Error {
             Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
             // What a row refers to is gone.
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound,
+            _ if is_unstorable(&error) => Self::Unstorable,
             _ => Self::Unavailable(error),
         }
     }
@@ -395,6 +402,22 @@ impl Store {
     fn now(&self) -> DateTimeUtc {
         to_utc(self.clock.now())
     }
+}
+
+/// Whether PostgreSQL found a text with U+0000 in it (`character_not_in_repertoire`, `untranslatable_character`).
+fn is_unstorable(error: &DbErr) -> bool {
+    matches!(code_of(error).as_deref(), Some("22021" | "22P05"))
+}
+
+/// The code that the database itself gave to an error.
+fn code_of(error: &DbErr) -> Option<String> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error().and_then(|error| Some(error.code()?.into_owned()))
 }
 
 /// Into the type of the database layer.

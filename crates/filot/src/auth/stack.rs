@@ -1,5 +1,6 @@
 //! Stack Auth: ES256 tokens, checked with the keys that the issuer publishes.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -51,17 +52,23 @@ struct Claims {
 
 /// Verifies tokens of one project.
 pub struct StackAuth {
-    http: reqwest::Client,
-    keys_url: String,
     validation: Validation,
-    keys: Mutex<Keys>,
+    keys: Arc<Keys>,
 }
 
-#[derive(Default)]
+/// The issuer's keys. Reading them never waits for the issuer.
 struct Keys {
-    set: Option<JwkSet>,
+    http: reqwest::Client,
+    url: String,
+    known: RwLock<Known>,
+    /// When the issuer last answered, or did not. Held while it is asked: one request at a time.
+    asked: Mutex<Option<Instant>>,
+}
+
+#[derive(Clone, Default)]
+struct Known {
+    set: Option<Arc<JwkSet>>,
     fetched: Option<Instant>,
-    asked: Option<Instant>,
 }
 
 impl StackAuth {
@@ -82,8 +89,9 @@ impl StackAuth {
             .timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let keys_url = format!("{project_url}/.well-known/jwks.json");
-        Ok(Self { http, keys_url, validation, keys: Mutex::default() })
+        let url = format!("{project_url}/.well-known/jwks.json");
+        let keys = Keys { http, url, known: RwLock::default(), asked: Mutex::default() };
+        Ok(Self { validation, keys: Arc::new(keys) })
     }
 
     /// Whom a genuine token in force is about.
@@ -92,7 +100,7 @@ impl StackAuth {
     /// `Token`; `Issuer` when there are no keys to check it with.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Identity> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Token)?;
-        let key = self.key(&header.kid.ok_or(Error::Token)?).await?;
+        let key = self.keys.find(&header.kid.ok_or(Error::Token)?).await?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation);
         let claims = claims.map_err(|_| Error::Token)?.claims;
         let now = now.as_second();
@@ -102,29 +110,35 @@ impl StackAuth {
             return Err(Error::Token);
         }
         let Claims { sub: subject, email, email_verified, name, .. } = claims;
+        if [Some(&subject), email.as_ref(), name.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains('\0'))
+        {
+            return Err(Error::Token);
+        }
         Ok(Identity { subject, email, email_verified, name })
     }
+}
 
-    /// The key with this id. Only one request for keys runs at a time; others wait for it.
-    async fn key(&self, id: &str) -> Result<DecodingKey> {
-        let mut keys = self.keys.lock().await;
-        let age = keys.fetched.map(|at| at.elapsed());
-        let known = keys.set.as_ref().is_some_and(|set| set.find(id).is_some());
-        let wanted = !known || age.is_none_or(|age| age > FRESH);
-        if wanted && keys.asked.is_none_or(|at| at.elapsed() > PAUSE) {
-            keys.asked = Some(Instant::now());
-            match self.fetch().await {
-                Ok(set) => {
-                    keys.set = Some(set);
-                    keys.fetched = Some(Instant::now());
-                }
-                Err(error) => warn!(%error, "the keys of Stack Auth cannot be fetched"),
-            }
+impl Keys {
+    /// The key with this id. One that is known is given out at once, and looked for again beside that when it is no
+    /// longer fresh; only for one that is not known the issuer is waited for.
+    async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey> {
+        let mut known = self.known();
+        if !known.is_usable() || !known.has(id) {
+            self.refresh().await;
+            known = self.known();
+        } else if known.age().is_none_or(|age| age > FRESH)
+            && self.asked.try_lock().is_ok_and(|at| is_due(*at))
+        {
+            let keys = Arc::clone(self);
+            tokio::spawn(async move { keys.refresh().await });
         }
-        if keys.fetched.is_none_or(|at| at.elapsed() > STALE) {
+        if !known.is_usable() {
             return Err(Error::Issuer);
         }
-        let key = keys.set.as_ref().and_then(|set| set.find(id)).ok_or(Error::Token)?;
+        let key = known.set.as_ref().and_then(|set| set.find(id)).ok_or(Error::Token)?;
         match &key.algorithm {
             AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
                 DecodingKey::from_jwk(key).map_err(|_| Error::Token)
@@ -133,8 +147,29 @@ impl StackAuth {
         }
     }
 
+    fn known(&self) -> Known {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the issuer, unless it was asked a moment ago. Whoever comes while it is being asked waits for that.
+    async fn refresh(&self) {
+        let mut asked = self.asked.lock().await;
+        if !is_due(*asked) {
+            return;
+        }
+        let answer = self.fetch().await;
+        *asked = Some(Instant::now());
+        match answer {
+            Ok(set) => {
+                let known = Known { set: Some(Arc::new(set)), fetched: Some(Instant::now()) };
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+            }
+            Err(error) => warn!(%error, "the keys of Stack Auth cannot be fetched"),
+        }
+    }
+
     async fn fetch(&self) -> std::result::Result<JwkSet, Box<dyn std::error::Error + Send + Sync>> {
-        let mut answer = self.http.get(&self.keys_url).send().await?.error_for_status()?;
+        let mut answer = self.http.get(&self.url).send().await?.error_for_status()?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await? {
             if body.len() + chunk.len() > MAX_KEYS_LENGTH {
@@ -143,5 +178,24 @@ impl StackAuth {
             body.extend_from_slice(&chunk);
         }
         Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// Whether the issuer, last asked then, may be asked again.
+fn is_due(asked: Option<Instant>) -> bool {
+    asked.is_none_or(|at| at.elapsed() > PAUSE)
+}
+
+impl Known {
+    fn age(&self) -> Option<Duration> {
+        self.fetched.map(|at| at.elapsed())
+    }
+
+    fn is_usable(&self) -> bool {
+        self.age().is_some_and(|age| age <= STALE)
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.set.as_ref().is_some_and(|set| set.find(id).is_some())
     }
 }

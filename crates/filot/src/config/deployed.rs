@@ -67,11 +67,10 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
 /// secret of the API's doors.
 fn all_secrets(config: &Service) -> Vec<(&'static str, String)> {
     let (a, t) = (&config.auth, &config.temporal);
-    let named: [(&'static str, &Option<SecretString>); 12] = [
+    let named: [(&'static str, &Option<SecretString>); 11] = [
         ("JWT_SECRET", &a.jwt_secret),
         ("SESSION_SECRET", &a.session_secret),
         ("SERVICE_INTERNAL_KEY", &a.service_internal_key),
-        ("STACK_SECRET_SERVER_KEY", &a.stack_secret_server_key),
         ("BULI2_API_KEY", &config.buli2.api_key),
         ("BULI2_SIGNATURE_SECRET", &config.buli2.signature_secret),
         ("audit.signing_key", &config.audit.signing_key),
@@ -86,6 +85,7 @@ fn all_secrets(config: &Service) -> Vec<(&'static str, String)> {
     let in_urls = [
         ("the password in DATABASE_URL", &config.database.url),
         ("the password in REDIS_URL", &config.redis.url),
+        ("the password in mail.smtp_url", &config.mail.smtp_url),
     ];
     for (name, url) in in_urls {
         let password = exposed(url).and_then(|url| Url::parse(url).ok()?.password().map(str::to_owned));
@@ -154,18 +154,28 @@ fn encrypted(config: &Service, environment: &str, problems: &mut Vec<String>) {
     let plain: Vec<&str> = listed(&config.server.plain_hosts).collect();
     let web = [
         ("FILOT_PUBLIC_URL", Some(config.public_url()).filter(|_| config.process == Process::Api)),
-        ("FILOT_FRONTEND_ORIGIN", Some(config.server.frontend_origin.clone())),
+        ("desk.public_url", config.desk.public_url.clone()),
         ("STACK_API_URL", config.auth.stack_project_id.as_ref().map(|_| config.auth.stack_api_url.clone())),
         ("BULI2_API_URL", config.buli2.api_url.clone()),
         ("BULI2_CALLBACK_URL", config.buli2.callback_url.clone()),
         ("CF_R2_ENDPOINT", config.storage.endpoint.clone()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", config.traces.endpoint.clone()),
     ];
-    for (name, address) in web {
+    let origins = config.server.origins().into_iter().map(|origin| ("FILOT_FRONTEND_ORIGIN", Some(origin)));
+    for (name, address) in web.into_iter().chain(origins) {
         let Some(url) = address.and_then(|address| Url::parse(&address).ok()) else { continue };
         if url.scheme() == "http" && !stays_here(&url, &plain) {
             problems.push(format!(
                 "{name} must start with https:// in {environment}: what goes there can be read and changed on the way"
+            ));
+        }
+    }
+    if let Some(url) = exposed(&config.mail.smtp_url).and_then(|url| Url::parse(url).ok()) {
+        let required = url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+        if url.scheme() == "smtp" && !required && !stays_here(&url, &plain) {
+            problems.push(format!(
+                "mail.smtp_url must be smtps://… or smtp://…?tls=required in {environment}: its password, and links that \
+                 make accounts, could be read on the way"
             ));
         }
     }

@@ -44,8 +44,6 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("SESSION_SECRET", "auth", "session_secret"),
     ("SERVICE_INTERNAL_KEY", "auth", "service_internal_key"),
     ("STACK_PROJECT_ID", "auth", "stack_project_id"),
-    ("STACK_SECRET_SERVER_KEY", "auth", "stack_secret_server_key"),
-    ("STACK_PUBLISHABLE_CLIENT_KEY", "auth", "stack_publishable_client_key"),
     ("STACK_API_URL", "auth", "stack_api_url"),
     ("BULI2_API_URL", "buli2", "api_url"),
     ("BULI2_API_KEY", "buli2", "api_key"),

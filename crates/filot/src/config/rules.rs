@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::deployed;
-use super::service::{Process, Service, WorkflowEngine, exposed};
+use super::service::{Process, RegistrationMode, Service, WorkflowEngine, exposed};
 use crate::telemetry::log_level;
 use crate::workflow::TEMPORAL_BUILT_IN;
 
@@ -11,6 +11,7 @@ pub(super) fn check(config: &Service, problems: &mut Vec<String>) {
     ranges(config, problems);
     addresses(config, problems);
     companions(config, problems);
+    registration(config, problems);
     temporal(config, TEMPORAL_BUILT_IN, problems);
     log_level(&config.log.level, problems);
     deployed::check(config, problems);
@@ -116,15 +117,18 @@ fn addresses(config: &Service, problems: &mut Vec<String>) {
     let addresses = [
         ("DATABASE_URL", exposed(&config.database.url), &["postgres", "postgresql", "sqlite"][..]),
         ("REDIS_URL", exposed(&config.redis.url), &["redis", "rediss"]),
+        ("mail.smtp_url", exposed(&config.mail.smtp_url), &["smtp", "smtps"]),
         ("CF_R2_ENDPOINT", config.storage.endpoint.as_deref(), web),
         ("FILOT_PUBLIC_URL", config.server.public_url.as_deref(), web),
-        ("FILOT_FRONTEND_ORIGIN", Some(config.server.frontend_origin.as_str()), web),
+        ("desk.public_url", config.desk.public_url.as_deref(), web),
         ("STACK_API_URL", Some(config.auth.stack_api_url.as_str()), web),
         ("BULI2_API_URL", config.buli2.api_url.as_deref(), web),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", config.traces.endpoint.as_deref(), web),
         ("BULI2_CALLBACK_URL", config.buli2.callback_url.as_deref(), web),
     ];
-    for (name, address, schemes) in addresses {
+    let origins = config.server.origins();
+    let origins = origins.iter().map(|origin| ("FILOT_FRONTEND_ORIGIN", Some(origin.as_str()), web));
+    for (name, address, schemes) in addresses.into_iter().chain(origins) {
         let Some(address) = address else { continue };
         let fits = Url::parse(address).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !fits {
@@ -172,6 +176,8 @@ fn companions(config: &Service, problems: &mut Vec<String>) {
             ("BULI2_SIGNATURE_SECRET", config.buli2.signature_secret.is_some() || process != Process::Api),
         ],
     );
+    let (smtp, from) = (config.mail.smtp_url.is_some(), config.mail.from.is_some());
+    together(("mail.smtp_url", smtp), &[("mail.from", from)]);
     together(
         ("audit.checkpoint_bucket", config.audit.checkpoint_bucket.is_some()),
         &[("CF_R2_ENDPOINT", s.endpoint.is_some())],
@@ -180,6 +186,16 @@ fn companions(config: &Service, problems: &mut Vec<String>) {
         ("REDIS_PASSWORD", config.redis.password.is_some()),
         &[("REDIS_URL", config.redis.url.is_some())],
     );
+}
+
+fn registration(config: &Service, problems: &mut Vec<String>) {
+    if config.auth.registration == RegistrationMode::Verified && config.mail.smtp_url.is_none() {
+        problems.push("auth.registration is \"verified\", so mail.smtp_url must be set".to_owned());
+    }
+    let sender = config.mail.from.as_deref().map(str::parse::<lettre::message::Mailbox>);
+    if matches!(sender, Some(Err(_))) {
+        problems.push("mail.from must be an e-mail address, or a name and one in <>".to_owned());
+    }
 }
 
 /// Temporal is either used, switched off, or fallen back from with a warning; never left out without a word.

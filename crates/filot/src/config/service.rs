@@ -20,6 +20,7 @@ pub struct Service {
     pub gpu: Gpu,
     pub workflow: Workflow,
     pub auth: Auth,
+    pub mail: Mail,
     pub desk: Desk,
     pub buli2: Buli2,
     pub audit: Audit,
@@ -69,6 +70,34 @@ impl Service {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}:{}", self.server.host, self.server.port),
         }
+    }
+
+    /// Where officers reach the desk, without a slash at the end.
+    pub fn desk_url(&self) -> String {
+        match &self.desk.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => self.public_url(),
+        }
+    }
+
+    /// Who may make a local account.
+    pub fn registration(&self) -> Registration {
+        match self.auth.registration {
+            RegistrationMode::Open => Registration::Open,
+            RegistrationMode::Verified => Registration::Verified,
+            RegistrationMode::Closed => Registration::Closed,
+            RegistrationMode::Auto if self.mail.smtp_url.is_some() => Registration::Verified,
+            RegistrationMode::Auto if self.server.environment == Environment::Development => {
+                Registration::Open
+            }
+            RegistrationMode::Auto => Registration::Closed,
+        }
+    }
+
+    /// Whether this is a trial on a developer's own machine: there is a test account, and a code that opens it.
+    pub fn is_trial(&self) -> bool {
+        let on_postgres = exposed(&self.database.url).is_some_and(|url| url.starts_with("postgres"));
+        self.server.environment == Environment::Development && !on_postgres
     }
 
     /// Where Temporal is, if there is one to be used.
@@ -130,6 +159,14 @@ pub struct Server {
     pub least_kb_per_s: u64,
     pub body_budget_mb: usize,
     pub streams_per_account: usize,
+}
+
+impl Server {
+    /// The origins from which browsers may call, as browsers write them.
+    pub fn origins(&self) -> Vec<String> {
+        let origins = self.frontend_origin.split(',').map(|origin| origin.trim().trim_end_matches('/'));
+        origins.filter(|origin| !origin.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -284,6 +321,7 @@ pub enum WorkflowEngine {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
+    pub registration: RegistrationMode,
     #[serde(deserialize_with = "optional_secret")]
     pub jwt_secret: Option<SecretString>,
     #[serde(deserialize_with = "optional_secret")]
@@ -294,16 +332,46 @@ pub struct Auth {
     pub refresh_token_s: u64,
     #[serde(deserialize_with = "optional")]
     pub stack_project_id: Option<String>,
-    #[serde(deserialize_with = "optional_secret")]
-    pub stack_secret_server_key: Option<SecretString>,
-    #[serde(deserialize_with = "optional")]
-    pub stack_publishable_client_key: Option<String>,
     pub stack_api_url: String,
+}
+
+/// Who may make a local account, as it is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationMode {
+    /// `verified` where mail is set up, else `open` in development and `closed` elsewhere.
+    Auto,
+    Open,
+    Verified,
+    Closed,
+}
+
+/// Who may make a local account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody, for any address that has no account yet.
+    Open,
+    /// Whoever gets a mail that is sent to the address.
+    Verified,
+    /// Nobody but whoever runs the service.
+    Closed,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `None`: no mail is sent. Holds a password, hence a secret.
+    #[serde(deserialize_with = "optional_secret")]
+    pub smtp_url: Option<SecretString>,
+    #[serde(deserialize_with = "optional")]
+    pub from: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Desk {
+    #[serde(deserialize_with = "optional")]
+    pub public_url: Option<String>,
     pub lease_s: u64,
     pub undo_s: u64,
     pub second_look_share: f64,

@@ -107,6 +107,7 @@ fn no_two_secrets_of_any_kind_are_the_same() {
     let one = "q7Vt2Kx9Lm4Wz1Rb8Yc5Nd3Hs6Jf0Gpe";
     let database = format!("postgres://filot:{one}@127.0.0.1/filot");
     let redis = format!("redis://:{one}@127.0.0.1:6379");
+    let mail = format!("smtps://filot:{one}@mail.example");
     let vars = [
         ("FILOT_AUDIT_SIGNING_KEY", one),
         ("BULI2_API_URL", "https://buli2.example"),
@@ -116,7 +117,8 @@ fn no_two_secrets_of_any_kind_are_the_same() {
         ("CF_R2_BUCKET_NAME", "filot"),
         ("CF_R2_ACCESS_KEY_ID", "an-id"),
         ("CF_R2_SECRET_ACCESS_KEY", one),
-        ("STACK_SECRET_SERVER_KEY", one),
+        ("FILOT_MAIL_SMTP_URL", mail.as_str()),
+        ("FILOT_MAIL_FROM", "no-reply@example.com"),
         ("REDIS_URL", redis.as_str()),
         ("DATABASE_URL", database.as_str()),
     ];
@@ -138,7 +140,11 @@ fn production_and_staging_send_nothing_in_the_clear() {
     ];
     let cases: &[(&str, &[&str], &[&str])] = &[
         ("FILOT_PUBLIC_URL", &["http://api.example.com", "http://0.0.0.0"], &["http://127.0.0.1:8080"]),
-        ("FILOT_FRONTEND_ORIGIN", &["http://app.example.com"], &["http://localhost:3000"]),
+        (
+            "FILOT_FRONTEND_ORIGIN",
+            &["http://app.example.com", "https://app.example.com, http://other.example.com"],
+            &["http://localhost:3000", "https://app.example.com,https://other.example.com"],
+        ),
         (
             "BULI2_API_URL",
             &["http://buli2.example", "http://10.0.0.7"],
@@ -175,11 +181,7 @@ fn production_and_staging_send_nothing_in_the_clear() {
                 let mut vars = vec![("NODE_ENV", environment), (name, value)];
                 vars.extend(buli2.iter().filter(|_| *name == "BULI2_API_URL"));
                 vars.extend(store.iter().filter(|_| *name == "CF_R2_ENDPOINT"));
-                vars.extend(
-                    [("STACK_PROJECT_ID", "p"), ("STACK_SECRET_SERVER_KEY", "s3rv")]
-                        .iter()
-                        .filter(|_| *name == "STACK_API_URL"),
-                );
+                vars.extend(Some(("STACK_PROJECT_ID", "p")).filter(|_| *name == "STACK_API_URL"));
                 problems_of(&vars)
             };
             for value in *refused {
@@ -324,4 +326,34 @@ fn temporal_is_used_or_switched_off_but_never_passed_over() {
     told.clear();
     temporal(&config, true, &mut told);
     assert!(told[0].contains("TEMPORAL_NAMESPACE"), "{told:?}");
+}
+
+#[test]
+fn who_may_register_follows_from_mail_and_environment_unless_it_is_set() {
+    use super::service::Registration as R;
+    let registration = |service: Service| service.registration();
+    let of = |vars: &[(&str, &str)]| with(vars).map(registration);
+    let deployed = |vars: &[(&str, &str)]| production(vars).map(registration);
+    let mail = [
+        ("FILOT_MAIL_SMTP_URL", "smtps://mail.example"),
+        ("FILOT_MAIL_FROM", "FiLot <no-reply@example.com>"),
+    ];
+    assert_eq!((of(&[]), of(&mail)), (Ok(R::Open), Ok(R::Verified)));
+    assert_eq!((deployed(&[]), deployed(&mail)), (Ok(R::Closed), Ok(R::Verified)));
+    assert_eq!(deployed(&[("FILOT_AUTH_REGISTRATION", "open")]), Ok(R::Open));
+    assert_eq!(of(&[mail[0], mail[1], ("FILOT_AUTH_REGISTRATION", "closed")]), Ok(R::Closed));
+    let plain = [("FILOT_MAIL_SMTP_URL", "smtp://mail.example"), mail[1]];
+    assert_eq!(of(&plain), Ok(R::Verified));
+    for address in ["smtp://mail.example?tls=required", "smtp://127.0.0.1:2525"] {
+        assert_eq!(deployed(&[("FILOT_MAIL_SMTP_URL", address), mail[1]]), Ok(R::Verified), "{address}");
+    }
+    for (result, told) in [
+        (of(&[("FILOT_AUTH_REGISTRATION", "verified")]), "mail.smtp_url must be set"),
+        (of(&mail[..1]), "mail.from must be set"),
+        (of(&[mail[0], ("FILOT_MAIL_FROM", "nobody")]), "mail.from must be an e-mail address"),
+        (deployed(&plain), "mail.smtp_url must be smtps://"),
+    ] {
+        let Problems(problems) = result.unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(told)), "{problems:?}");
+    }
 }

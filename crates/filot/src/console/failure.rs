@@ -35,6 +35,8 @@ pub(super) enum Failure {
     NoPicture,
     /// The officer's second factor was sealed with a key that is no more.
     FactorLost,
+    /// A link that was used, has expired, or never was one.
+    LinkOver,
     /// Too much at the moment.
     Busy,
     Broken,
@@ -51,6 +53,7 @@ impl Failure {
             Self::Forged | Self::NotYours => StatusCode::FORBIDDEN,
             Self::Lost { .. } | Self::Changed | Self::TooLate | Self::FactorLost => StatusCode::CONFLICT,
             Self::Unfit | Self::NoPicture => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::LinkOver => StatusCode::GONE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -69,6 +72,7 @@ impl Failure {
             Self::Unfit => w.unfit.to_owned(),
             Self::NoPicture => w.no_picture.to_owned(),
             Self::FactorLost => w.factor_lost.to_owned(),
+            Self::LinkOver => w.link_over.to_owned(),
             Self::Busy => w.busy.to_owned(),
             Self::Broken => w.broken.to_owned(),
         };
@@ -91,6 +95,7 @@ impl From<store::Error> for Failure {
             E::NotFound => Self::NotFound,
             // No page of the desk stores a file.
             E::Illegal(_) | E::Conflict | E::Taken | E::Spent => Self::Changed,
+            E::Unstorable => Self::Unfit,
             E::Unavailable(cause) => {
                 error!(%cause, "the database is unavailable to the console");
                 Self::Busy
@@ -128,6 +133,7 @@ impl From<auth::Error> for Failure {
         match error {
             auth::Error::Store(error) => error.into(),
             auth::Error::Busy | auth::Error::Issuer => Self::Busy,
+            auth::Error::Link => Self::LinkOver,
             _ => Self::SignedOut,
         }
     }

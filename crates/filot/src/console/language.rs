@@ -14,8 +14,9 @@ use super::words::{self, Words};
 use super::{Console, see_other};
 use crate::store::Ruling;
 
-/// The cookie of the choice.
-const COOKIE: &str = "filot-language";
+/// The cookie of the choice, where it can be `Secure` and where it cannot.
+const COOKIE: &str = "__Host-filot-language";
+const PLAIN_COOKIE: &str = "filot-language";
 
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) enum Language {
 
 impl Language {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let chosen = cookie(headers, COOKIE).and_then(Self::named);
+        let chosen = cookie(headers, COOKIE).or_else(|| cookie(headers, PLAIN_COOKIE)).and_then(Self::named);
         let wished = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let wished = wished.and_then(|wished| wished.split(',').find_map(|part| Self::named(part.trim())));
         chosen.or(wished).unwrap_or(Self::Indonesian)
@@ -132,9 +133,8 @@ pub(super) async fn choose(State(console): State<Console>, OpenForm(_, form): Op
     let language = form.get("to").and_then(|tag| Language::named(tag)).unwrap_or(Language::Indonesian);
     let back = form.get("back").map(String::as_str).filter(|back| is_local(back)).unwrap_or("/console");
     let mut response = see_other(back);
-    let secure = if console.is_secure() { "; Secure" } else { "" };
-    let text =
-        format!("{COOKIE}={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}", language.tag());
+    let (name, secure) = if console.is_secure() { (COOKIE, "; Secure") } else { (PLAIN_COOKIE, "") };
+    let text = format!("{name}={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}", language.tag());
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -1,4 +1,5 @@
-//! Signing in: e-mail and password, then a one-time code. Whoever has no codes yet sets them up on the way.
+//! Signing in: e-mail and password, then a one-time code. Codes are set up by an enrolment link, see [`super::enrol`]; the
+//! password alone shows nothing of them.
 
 use std::time::Duration;
 
@@ -15,18 +16,20 @@ use super::form::{Form, OpenForm};
 use super::language::Language;
 use super::page::{Page, html};
 use super::session::{Signed, session_cookie};
-use super::totp::{Codes, SECRET};
+use super::totp::Codes;
 use super::{Console, see_other};
+use crate::auth::attempts::network;
 use crate::auth::{self, hash_token};
 use crate::document::UserId;
+use crate::http::client::CameFrom;
 use crate::keys;
-use crate::store::{Actor, AuditEntry, Role, SecondFactor, User};
+use crate::store::{Actor, AuditEntry, Role, User};
 
 /// Seconds between password and code.
 const PATIENCE: i64 = 300;
 /// What the note between the two steps, and the secrets of codes, are sealed for.
 const STEP: &str = "console-second-step";
-const FACTOR: &str = "console-second-factor";
+pub(super) const FACTOR: &str = "console-second-factor";
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -43,15 +46,6 @@ struct CodePage {
     error: Option<&'static str>,
     /// Says, sealed, whose password was right.
     ticket: String,
-    /// For whoever sets up codes.
-    enrolment: Option<Enrolment>,
-}
-
-struct Enrolment {
-    /// Modules of the picture's side, quiet zone included, and its dark ones.
-    side: usize,
-    path: String,
-    secret: String,
 }
 
 fn page(console: &Console, language: Language) -> Page {
@@ -73,6 +67,7 @@ pub(super) async fn show(
 /// First step.
 pub(super) async fn password(
     State(console): State<Console>,
+    CameFrom(from): CameFrom,
     OpenForm(headers, form): OpenForm,
 ) -> Result<Response> {
     let language = Language::of(&headers);
@@ -83,7 +78,7 @@ pub(super) async fn password(
         let page = page(&console, language);
         Ok(html(status, &Login { page, error: Some(error), email: email.clone() }))
     };
-    let user = match console.auth.authenticate(&email, &password).await {
+    let user = match console.auth.authenticate(&email, &password, from).await {
         Ok(user) if user.role != Role::User => user,
         // The same answer as to a wrong password: who has an account is nobody's business.
         Ok(_) | Err(auth::Error::Credentials) => {
@@ -93,47 +88,29 @@ pub(super) async fn password(
         Err(auth::Error::TooOften) => return refuse(StatusCode::TOO_MANY_REQUESTS, w.too_often),
         Err(error) => return Err(error.into()),
     };
-    ask_for_code(&console, language, &user, StatusCode::OK, None).await
+    if console.app.store.second_factor(user.id).await?.is_none() {
+        return refuse(StatusCode::FORBIDDEN, w.no_factor);
+    }
+    ask_for_code(&console, language, &user, StatusCode::OK, None)
 }
 
-async fn ask_for_code(
+fn ask_for_code(
     console: &Console,
     language: Language,
     user: &User,
     status: StatusCode,
     error: Option<&'static str>,
 ) -> Result<Response> {
-    let factor = factor_of(console, user.id).await?;
-    let enrolment = if factor.confirmed { None } else { enrolment(console, user, &factor) };
     let until = console.app.clock.now().as_second() + PATIENCE;
     let note = format!("{} {until}", user.id);
     let ticket = BASE64_URL_SAFE_NO_PAD.encode(console.app.keys.seal(note.as_bytes(), &[STEP])?);
-    Ok(html(status, &CodePage { page: page(console, language), error, ticket, enrolment }))
-}
-
-/// The officer's second factor; whoever has none is offered one.
-async fn factor_of(console: &Console, user: UserId) -> Result<SecondFactor> {
-    if let Some(factor) = console.app.store.second_factor(user).await? {
-        return Ok(factor);
-    }
-    let secret = keys::random_bytes::<SECRET>()?;
-    let sealed = console.app.keys.seal(&secret, &[FACTOR, &user.to_string()])?;
-    Ok(console.app.store.offer_second_factor(user, sealed).await?)
-}
-
-fn codes(console: &Console, user: UserId, factor: &SecondFactor) -> Option<Codes> {
-    console.app.keys.open(&factor.secret, &[FACTOR, &user.to_string()]).map(Codes::new)
-}
-
-fn enrolment(console: &Console, user: &User, factor: &SecondFactor) -> Option<Enrolment> {
-    let codes = codes(console, user.id, factor)?;
-    let (side, path) = codes.picture(user.email.as_deref().unwrap_or("FiLot"))?;
-    Some(Enrolment { side, path, secret: codes.spelled() })
+    Ok(html(status, &CodePage { page: page(console, language), error, ticket }))
 }
 
 /// Second step.
 pub(super) async fn code(
     State(console): State<Console>,
+    CameFrom(from): CameFrom,
     OpenForm(headers, form): OpenForm,
 ) -> Result<Response> {
     let language = Language::of(&headers);
@@ -145,12 +122,14 @@ pub(super) async fn code(
         return Err(Failure::SignedOut);
     }
     let w = language.words();
-    if console.codes.check_key(&id).is_err() {
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        return ask_for_code(&console, language, &user, status, Some(w.too_often)).await;
-    }
-    let factor = factor_of(&console, id).await?;
-    let Some(codes) = codes(&console, id, &factor) else {
+    let network = network(from);
+    let is_known = async || console.auth.knows_place(id, &network).await;
+    let Some(attempt) = console.codes.begin(&id.to_string(), &network, is_known).await? else {
+        return ask_for_code(&console, language, &user, StatusCode::TOO_MANY_REQUESTS, Some(w.too_often));
+    };
+    // Taken away since the password was given.
+    let Some(sealed) = console.app.store.second_factor(id).await? else { return Err(Failure::SignedOut) };
+    let Some(codes) = console.app.keys.open(&sealed, &[FACTOR, &id.to_string()]).map(Codes::new) else {
         error!(user = %id, "a second factor was sealed with another SESSION_SECRET: filot reset-second-factor gives a new one");
         return Err(Failure::FactorLost);
     };
@@ -165,13 +144,20 @@ pub(super) async fn code(
         let action = "console.wrong_code";
         let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
         console.app.store.audit(entry).await?;
-        return ask_for_code(&console, language, &user, StatusCode::UNAUTHORIZED, Some(w.wrong_code)).await;
+        return ask_for_code(&console, language, &user, StatusCode::UNAUTHORIZED, Some(w.wrong_code));
     }
+    console.codes.succeeded(&attempt);
+    console.auth.note_place(id, from).await;
+    open_session(&console, id).await
+}
+
+/// Signs somebody in who has shown all that it takes.
+pub(super) async fn open_session(console: &Console, id: UserId) -> Result<Response> {
     let token = keys::random_token(32)?;
     let lifetime = Duration::from_secs(console.app.config.service.desk.session_s);
     console.app.store.open_console_session(id, &hash_token(&token), lifetime).await?;
     info!(user = %id, "signed in at the console");
-    Ok(with_cookie(see_other("/console"), session_cookie(&console, Some(&token))))
+    Ok(with_cookie(see_other("/console"), session_cookie(console, Some(&token))))
 }
 
 /// Whose password was right not long ago.
@@ -188,7 +174,7 @@ pub(super) async fn leave(State(console): State<Console>, form: Form) -> Result<
     Ok(with_cookie(see_other("/console/login"), session_cookie(&console, None)))
 }
 
-fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+pub(super) fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response.into_response()
 }

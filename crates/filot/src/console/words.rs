@@ -36,8 +36,33 @@ words! {
         mengatur ulang kode sekali pakai Anda, lalu masuk lagi.",
         "Your one-time codes can no longer be checked, because the service's key was changed. Ask an administrator to reset \
         them, then sign in again.";
+    no_factor: "Akun ini belum memiliki kode sekali pakai. Buka tautan penyiapan yang Anda terima; bila sudah tidak berlaku, \
+        minta yang baru kepada administrator.",
+        "This account has no one-time codes yet. Open the set-up link that you were given; if it no longer works, ask an \
+        administrator for a new one.";
     too_often: "Terlalu banyak percobaan. Tunggu sebentar, lalu coba lagi.",
         "Too many attempts. Wait a little and try again.";
+    invite: "Siapkan akun Anda", "Set up your account";
+    invite_how: "Pilih kata sandi Anda sendiri, lalu atur kode sekali pakai. Tautan ini berlaku satu kali.",
+        "Choose a password of your own, then set up one-time codes. This link works once.";
+    invite_replaces: "Di peramban ini Anda akan keluar dari akun", "At this browser you will be signed out of the account of";
+    new_password: "Kata sandi baru (minimal 10 karakter)", "New password (at least 10 characters)";
+    password_again: "Ulangi kata sandi baru", "New password again";
+    present_password: "Kata sandi sekarang", "Present password";
+    not_same: "Kedua kata sandi tidak sama.", "The two passwords are not the same.";
+    weak: "Alamat surel tidak dapat dipakai, atau kata sandi kurang dari 10 atau lebih dari 256 karakter.",
+        "The e-mail address cannot be used, or the password has less than 10 or more than 256 characters.";
+    taken: "Alamat surel ini sudah memiliki akun. Pakai alamat lain.", "This e-mail address has an account. Use another one.";
+    link_over: "Tautan ini tidak berlaku, atau tidak lagi. Minta yang baru kepada administrator.",
+        "This link is not valid, or no longer. Ask an administrator for a new one.";
+    account: "Akun saya", "My account";
+    change_password: "Ubah kata sandi", "Change password";
+    wrong_password: "Kata sandi sekarang tidak cocok.", "The present password does not fit.";
+    password_changed: "Kata sandi sudah diubah. Di tempat lain Anda sudah dikeluarkan.",
+        "The password is changed. Everywhere else you are signed out.";
+    everywhere: "Keluar di mana-mana", "Sign out everywhere";
+    everywhere_how: "Mengakhiri semua sesi Anda, di sini, di perangkat lain, dan di aplikasi.",
+        "Ends all your sessions, here, on other devices and in apps.";
     enrol: "Atur kode sekali pakai", "Set up one-time codes";
     enrol_how: "Pindai gambar ini dengan aplikasi autentikator, lalu ketik kode yang ditampilkan.",
         "Scan this picture with an authenticator app, then type the code that it shows.";

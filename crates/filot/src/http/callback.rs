@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::error::{ApiError, Code, Problem, Result};
-use super::extract::{Id, Neighbour};
+use super::extract::{Id, Neighbour, without_nul};
 use crate::buli2::MAX_TICKET;
 use crate::buli2::signature::{self, EVENT_ID, Forged, LEGACY_SIGNATURE, SIGNATURE, TIMESTAMP};
 use crate::config::exposed;
@@ -315,7 +315,7 @@ fn parse<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> R
     if !value.is_object() {
         return Err(unfit());
     }
-    serde_json::from_slice(body).map_err(|_| unfit())
+    serde_json::from_value(without_nul(value)?).map_err(|_| unfit())
 }
 
 /// The body as it arrived.

@@ -1,13 +1,15 @@
 //! Which client is asking, and whether it asks too often. Each process counts for itself; with Redis all instances also
 //! count together.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
@@ -104,8 +106,13 @@ fn is_costly(method: &Method, route: &str) -> bool {
         "/auth/login",
         "/auth/verify",
         "/auth/first-admin",
+        "/auth/confirm",
+        "/auth/trial",
+        "/auth/password",
         "/console/login",
         "/console/code",
+        "/console/enrol/{token}",
+        "/console/password",
         "/documents/upload",
         "/documents/{id}/process",
         "/retake/{token}",
@@ -114,9 +121,21 @@ fn is_costly(method: &Method, route: &str) -> bool {
     method == Method::POST && COSTLY.contains(&route)
 }
 
+/// The address that a request came from, for handlers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CameFrom(pub(crate) Option<IpAddr>);
+
+impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(None)))
+    }
+}
+
 /// Turns away clients that ask too often. Who watches over the service is never turned away, and neighbours with the
 /// service key are trusted to behave.
-pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
+pub(super) async fn limit(State(api): State<Api>, mut request: Request, next: Next) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let free = matches!(route, "/health" | "/ready" | "/metrics") || route.starts_with("/internal/");
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
@@ -127,6 +146,7 @@ pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) 
                 .retry_after(wait)
                 .into_response();
         }
+        request.extensions_mut().insert(CameFrom(Some(client)));
     }
     next.run(request).await
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::store::Kept;
+use crate::store::Evidence;
 use crate::{auth, blobs, intake, queue, store};
 
 /// Declares the table of all codes.
@@ -64,6 +64,7 @@ codes! {
     Forbidden = "forbidden", 403, "Not allowed";
     CallbacksOff = "callbacks_not_configured", 403, "Answers of external reviewers are not taken";
     LinkInvalid = "link_invalid", 403, "The link is not valid";
+    RegistrationClosed = "registration_closed", 403, "Nobody can make an account by themselves";
     LinkExpired = "link_expired", 403, "The link has expired";
     NotFound = "not_found", 404, "Not found";
     ReviewUnknown = "review_unknown", 404, "There is no such review";
@@ -134,13 +135,13 @@ impl ApiError {
         Self::new(Code::NotFound, "There is nothing here, or not for you.")
     }
 
-    fn kept(kept: Kept) -> Self {
+    fn kept(kept: Evidence) -> Self {
         let detail = match kept {
-            Kept::Undecided => {
+            Evidence::Undecided => {
                 "It is being decided on. An approved document can be deleted at once, a rejected one some time after."
                     .to_owned()
             }
-            Kept::Until(until) => format!("It was rejected, and is kept as evidence until {until:.0}."),
+            Evidence::Until(until) => format!("It was rejected, and is kept as evidence until {until:.0}."),
         };
         Self::new(Code::EvidenceKept, detail)
     }
@@ -265,6 +266,9 @@ impl From<store::Error> for ApiError {
             ),
             E::Spent => Self::new(Code::Quota, intake::Error::Quota.to_string()),
             E::Kept(kept) => Self::kept(kept),
+            E::Unstorable => {
+                Self::new(Code::InvalidField, "A text holds the character U+0000, which no text may hold.")
+            }
             E::Unavailable(_) => Self::unavailable(&error),
             E::Corrupt(_) | E::Empty => Self::internal(&error),
         }
@@ -332,6 +336,8 @@ impl From<auth::Error> for ApiError {
             E::Taken => Code::EmailTaken,
             E::Weak(_) => Code::WeakPassword,
             E::Link => Code::LinkInvalid,
+            E::Closed => Code::RegistrationClosed,
+            E::NoPassword => Code::Conflict,
         };
         Self::new(code, error.to_string())
     }

@@ -22,7 +22,8 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
         // An object first: of itself serde would also take a list of the fields' values.
         match axum::Json::<Map<String, Value>>::from_request(request, api).await {
             Ok(axum::Json(object)) => {
-                serde_json::from_value(Value::Object(object)).map(Self).map_err(|_| unfit())
+                let object = without_nul(Value::Object(object))?;
+                serde_json::from_value(object).map(Self).map_err(|_| unfit())
             }
             Err(rejection) => Err(match rejection {
                 JsonRejection::MissingJsonContentType(_) => {
@@ -38,6 +39,24 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
                 _ => ApiError::new(Code::InvalidBody, "The body could not be read."),
             }),
         }
+    }
+}
+
+/// Returns `value` unless a text in it holds U+0000, which PostgreSQL cannot store.
+pub(super) fn without_nul(value: Value) -> Result<Value, ApiError> {
+    if holds_nul(&value) {
+        Err(ApiError::new(Code::InvalidField, "A text holds the character U+0000, which no text may hold."))
+    } else {
+        Ok(value)
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -13,7 +13,7 @@ use super::Api;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::{Id, Query};
 use crate::auth::Caller;
-use crate::blobs::{LinkQuery, download_name};
+use crate::blobs::{Holder, LinkError, LinkQuery, download_name};
 use crate::document::{DocumentId, UserId};
 use crate::store::{Actor, AuditEntry};
 
@@ -51,7 +51,8 @@ pub(super) async fn secure_download(
 
 async fn link(api: &Api, caller: &Caller, id: DocumentId, expires_in: u64) -> Result<axum::Json<Link>> {
     let document = api.app.store.document_of(caller.user, id).await?;
-    let url = api.app.blobs.link(&document, caller.user, Duration::from_secs(expires_in)).await?;
+    let holder = Holder { user: caller.user, session: caller.session };
+    let url = api.app.blobs.link(&document, holder, Duration::from_secs(expires_in)).await?;
     let actor = Actor::User(caller.user);
     let subject = format!("document:{id}");
     let entry = AuditEntry {
@@ -72,6 +73,8 @@ async fn link(api: &Api, caller: &Caller, id: DocumentId, expires_in: u64) -> Re
 pub(super) struct Signed {
     #[param(value_type = uuid::Uuid)]
     user: UserId,
+    /// The sign-in in which the link was given out; it ends with that.
+    session: Option<uuid::Uuid>,
     /// Seconds since 1970.
     expires: i64,
     signature: String,
@@ -86,10 +89,14 @@ pub(super) async fn file(
     Id(id): Id<DocumentId>,
     query: Result<Query<Signed>>,
 ) -> Result<Response<Body>> {
-    let Query(Signed { user, expires, signature }) = query.map_err(|_| {
+    let Query(Signed { user, session, expires, signature }) = query.map_err(|_| {
         ApiError::new(Code::LinkInvalid, "Ask for a new link with GET /documents/{id}/download.")
     })?;
-    api.app.blobs.check_link(id, &LinkQuery { user, expires, signature })?;
+    let holder = Holder { user, session };
+    api.app.blobs.check_link(id, &LinkQuery { holder, expires, signature })?;
+    if !api.auth.still_signed_in(user, session).await? {
+        return Err(LinkError::Expired.into());
+    }
     let document = api.app.store.document_of(user, id).await?;
     let (length, pieces) = api.app.blobs.pieces(&document.blob_key).await?;
     let actor = Actor::User(user);

@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Response, header};
 use axum::middleware::Next;
+use axum::response::IntoResponse;
 use tracing::{Instrument, info, info_span};
 use uuid::Uuid;
 
-use super::error;
+use super::error::{self, ApiError, Code};
 use crate::telemetry::traces;
 
 /// The header that carries the id of a request, both ways.
@@ -74,4 +75,13 @@ fn request_id(request: &Request) -> String {
         .iter()
         .find_map(|name| request.headers().get(name)?.to_str().ok().filter(plain).map(str::to_owned))
         .unwrap_or_else(|| Uuid::now_v7().to_string())
+}
+
+/// Refuses paths and queries that hold U+0000: nothing here has such a name, and PostgreSQL takes no such text.
+pub(super) async fn without_nul(request: Request, next: Next) -> Response<Body> {
+    if request.uri().path_and_query().is_some_and(|text| text.as_str().contains("%00")) {
+        return ApiError::new(Code::InvalidRequest, "The address holds the character U+0000.")
+            .into_response();
+    }
+    next.run(request).await
 }

@@ -7,8 +7,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audit::{Actor, AuditEntry};
+use super::console_sessions::Kept;
 use super::entity::{profiles, users};
-use super::{Error, Result, Store, from_utc};
+use super::{Error, Result, Store, Write, from_utc};
 use crate::audit::commitment;
 use crate::document::{UserId, spelled};
 
@@ -71,6 +72,8 @@ pub struct ProfileChange {
 pub struct AccountChange {
     pub role: Option<Role>,
     pub disabled: Option<bool>,
+    /// Forget the password; another is set by an enrolment link.
+    pub forget_password: bool,
     /// In PHC format.
     pub password_hash: Option<String>,
 }
@@ -90,6 +93,13 @@ impl Store {
     /// As [`Store::create_user`].
     pub async fn create_user_by(&self, new: NewUser, actor: Option<&Actor>) -> Result<User> {
         let tx = self.begin().await?;
+        let user = self.insert_user(&tx, new, actor).await?;
+        tx.commit().await?;
+        Ok(user)
+    }
+
+    /// The same within a transaction.
+    pub(super) async fn insert_user(&self, tx: &Write, new: NewUser, actor: Option<&Actor>) -> Result<User> {
         let now = self.now();
         let id = UserId::new();
         let (provider_type, provider_id) = new.provider.unzip();
@@ -117,8 +127,7 @@ impl Store {
         profile.insert(&tx.tx).await?;
         let (own, after) = (Actor::User(id), Some(user.role.clone()));
         let actor = actor.unwrap_or(&own);
-        self.write_audit(&tx, AuditEntry { after, ..entry(actor, "user.create", id) }).await?;
-        tx.commit().await?;
+        self.write_audit(tx, AuditEntry { after, ..entry(actor, "user.create", id) }).await?;
         user.try_into()
     }
 
@@ -167,13 +176,30 @@ impl Store {
         self.change_user(id, "user.link", &Actor::User(id), change, users::Column::ProviderId.is_null()).await
     }
 
-    /// Sets the password, as a hash in PHC format.
+    /// Replaces the password that the person has by another, both as hashes in PHC format, and ends all their sign-ins
+    /// but the one in which they do so.
     ///
     /// # Errors
-    /// `Conflict` when there is no such account.
-    pub async fn set_password(&self, id: UserId, hash: String, actor: &Actor) -> Result<User> {
-        let change = users::ActiveModel { password_hash: Set(Some(hash)), ..Default::default() };
-        self.change_user(id, "user.password", actor, change, users::Column::Id.is_not_null()).await
+    /// `Conflict` when the password is no longer `old`.
+    pub async fn change_password(&self, id: UserId, old: &str, new: String, keep: Kept) -> Result<()> {
+        let tx = self.begin().await?;
+        let changed = users::Entity::update_many()
+            .set(users::ActiveModel {
+                password_hash: Set(Some(new)),
+                updated_at: Set(self.now()),
+                ..Default::default()
+            })
+            .filter(users::Column::Id.eq(id.0))
+            .filter(users::Column::PasswordHash.eq(old))
+            .exec(&tx.tx)
+            .await?;
+        if changed.rows_affected != 1 {
+            return Err(Error::Conflict);
+        }
+        let actor = Actor::User(id);
+        self.end_sessions(&tx, id, &actor, keep).await?;
+        self.write_audit(&tx, entry(&actor, "user.password", id)).await?;
+        tx.commit().await
     }
 
     /// Sets what the account may do.
@@ -199,8 +225,8 @@ impl Store {
         let tx = self.begin().await?;
         let before = users::Entity::find_by_id(id.0).lock_exclusive().one(&tx.tx).await?;
         let before = before.ok_or(Error::NotFound)?;
-        let AccountChange { role, disabled, password_hash } = change;
-        let new_password = password_hash.is_some();
+        let AccountChange { role, disabled, forget_password, password_hash } = change;
+        let new_password = password_hash.is_some() || forget_password;
         let mut row = users::ActiveModel { id: Set(id.0), updated_at: Set(self.now()), ..Default::default() };
         if let Some(role) = role {
             row.role = Set(role.as_str().to_owned());
@@ -212,7 +238,7 @@ impl Store {
             row.password_hash = Set(password_hash);
         }
         let after = row.update(&tx.tx).await?;
-        let ended = self.end_all_sessions(&tx, id, actor).await?;
+        let ended = self.end_sessions(&tx, id, actor, Kept::None).await?;
         let look = |row: &users::Model| {
             format!("{} {}", row.role, if row.disabled_at.is_some() { "disabled" } else { "open" })
         };
@@ -306,7 +332,7 @@ impl Store {
 }
 
 /// E-mail addresses are compared without regard to case and surrounding blanks.
-fn normal_email(email: &str) -> String {
+pub(super) fn normal_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 

@@ -20,6 +20,26 @@ pub struct ConsoleSession {
     pub ends_at: Timestamp,
 }
 
+/// The one sign-in that stays when all others of a person end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    None,
+    /// One of an app.
+    App(Uuid),
+    /// One at the console.
+    Console(Uuid),
+}
+
+impl Kept {
+    fn app(self) -> Uuid {
+        if let Self::App(id) = self { id } else { Uuid::nil() }
+    }
+
+    fn console(self) -> Uuid {
+        if let Self::Console(id) = self { id } else { Uuid::nil() }
+    }
+}
+
 impl Store {
     /// Opens a session whose cookie has this hash.
     ///
@@ -103,24 +123,45 @@ impl Store {
         tx.commit().await
     }
 
-    /// Ends all sign-ins of a user, at the console and in apps, and puts back what they have before them. Gives how many
-    /// there were at the console.
-    pub(super) async fn end_all_sessions(&self, tx: &Write, user: UserId, actor: &Actor) -> Result<u64> {
+    /// Ends all sign-ins of a user, at the console and in apps.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_sessions_of(&self, user: UserId, actor: &Actor) -> Result<()> {
+        let tx = self.begin().await?;
+        self.end_sessions(&tx, user, actor, Kept::None).await?;
+        self.write_audit(&tx, entry("user.logout_all", actor, user)).await?;
+        tx.commit().await
+    }
+
+    /// Ends all sign-ins of a user but one, at the console and in apps, and puts back what they have before them, unless
+    /// they stay at the console. Gives how many ended at the console.
+    pub(super) async fn end_sessions(
+        &self,
+        tx: &Write,
+        user: UserId,
+        actor: &Actor,
+        keep: Kept,
+    ) -> Result<u64> {
         let now = self.now();
         let ended = console_sessions::Entity::update_many()
             .set(console_sessions::ActiveModel { ended_at: Set(Some(now)), ..Default::default() })
             .filter(console_sessions::Column::UserId.eq(user.0))
             .filter(console_sessions::Column::EndedAt.is_null())
             .filter(console_sessions::Column::ExpiresAt.gt(now))
+            .filter(console_sessions::Column::Id.ne(keep.console()))
             .exec(&tx.tx)
             .await?;
         sessions::Entity::update_many()
             .set(sessions::ActiveModel { revoked_at: Set(Some(now)), ..Default::default() })
             .filter(sessions::Column::UserId.eq(user.0))
             .filter(sessions::Column::RevokedAt.is_null())
+            .filter(sessions::Column::Id.ne(keep.app()))
             .exec(&tx.tx)
             .await?;
-        self.put_back(tx, actor, user, reviews::Column::Id.is_not_null()).await?;
+        if !matches!(keep, Kept::Console(_)) {
+            self.put_back(tx, actor, user, reviews::Column::Id.is_not_null()).await?;
+        }
         Ok(ended.rows_affected)
     }
 }

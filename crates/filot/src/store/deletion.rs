@@ -18,7 +18,7 @@ const MAX_PHOTOS: usize = 64;
 
 /// Why the owner of a document cannot delete it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Evidence {
     /// It is being read or reviewed.
     Undecided,
     /// It was rejected, and is evidence until then.
@@ -79,12 +79,12 @@ impl Store {
         tx: &Write,
         last: &documents::Model,
         keep_rejected: SignedDuration,
-    ) -> Result<Option<Kept>> {
+    ) -> Result<Option<Evidence>> {
         let status: Status = last.status.parse()?;
         let rejected = match last.verification_status.parse()? {
-            Verification::PendingManualReview => return Ok(Some(Kept::Undecided)),
+            Verification::PendingManualReview => return Ok(Some(Evidence::Undecided)),
             Verification::Pending if matches!(status, Status::Pending | Status::Processing) => {
-                return Ok(Some(Kept::Undecided));
+                return Ok(Some(Evidence::Undecided));
             }
             Verification::AutoRejected => last.processed_at,
             Verification::ManuallyRejected => {
@@ -102,7 +102,7 @@ impl Store {
         };
         let until = from_utc(rejected.unwrap_or(last.updated_at)).saturating_add(keep_rejected);
         let until = until.unwrap_or(Timestamp::MAX);
-        Ok((until > self.clock.now()).then_some(Kept::Until(until)))
+        Ok((until > self.clock.now()).then_some(Evidence::Until(until)))
     }
 
     /// A document and all of its case, locked in the order of their ids, so that two who delete photos of one case do not

@@ -9,6 +9,7 @@ mod m0003_desk;
 mod m0004_retake;
 mod m0005_installation;
 mod m0006_shares;
+mod m0007_sign_in;
 mod m0009_upkeep;
 
 /// All steps in order.
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_retake::Migration),
             Box::new(m0005_installation::Migration),
             Box::new(m0006_shares::Migration),
+            Box::new(m0007_sign_in::Migration),
             Box::new(m0009_upkeep::Migration),
         ]
     }

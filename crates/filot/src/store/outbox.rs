@@ -17,6 +17,8 @@ spelled! {
         EraseBlob = "erase_blob",
         /// Hand the review with the id `subject` to whoever reviews.
         Escalate = "escalate",
+        /// Send the mail of the registration with the id `subject`.
+        Mail = "mail",
         /// Ask the customer for another photo, for the reason of the review with the id `subject`.
         Retake = "retake",
     }

@@ -170,6 +170,20 @@ impl Store {
         tx.commit().await
     }
 
+    /// Looks at such a token without using it. `None` when it would not work.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn peek_one_time(&self, purpose: &str, token_hash: &str) -> Result<Option<OneTime>> {
+        let row = one_time_tokens::Entity::find_by_id(token_hash)
+            .filter(one_time_tokens::Column::Purpose.eq(purpose))
+            .filter(one_time_tokens::Column::UsedAt.is_null())
+            .filter(one_time_tokens::Column::ExpiresAt.gt(self.now()))
+            .one(&self.db)
+            .await?;
+        Ok(row.map(OneTime::from))
+    }
+
     /// Uses such a token. `None` when it does not exist, has another purpose, has expired or was used.
     ///
     /// # Errors
@@ -186,10 +200,7 @@ impl Store {
             .exec_with_returning(&tx.tx)
             .await?;
         tx.commit().await?;
-        Ok(used
-            .into_iter()
-            .next()
-            .map(|row| OneTime { purpose: row.purpose, user_id: row.user_id.map(UserId) }))
+        Ok(used.into_iter().next().map(OneTime::from))
     }
 
     fn is_open(&self, session: &sessions::Model) -> bool {
@@ -214,6 +225,12 @@ impl Store {
             ..Default::default()
         };
         Ok(ended.update(&tx.tx).await?.into())
+    }
+}
+
+impl From<one_time_tokens::Model> for OneTime {
+    fn from(row: one_time_tokens::Model) -> Self {
+        Self { purpose: row.purpose, user_id: row.user_id.map(UserId) }
     }
 }
 

@@ -7,7 +7,7 @@ use sea_orm::sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
 };
 use sea_orm::sqlx::{Connection, Executor};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
 use sqlx_core::transaction::TransactionManager;
 use tracing::{info, warn};
 
@@ -183,11 +183,7 @@ impl Store {
 
 /// Whether another process holds the file at the moment (`SQLITE_BUSY`).
 fn is_busy(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    let code = super::code_of(error).and_then(|code| code.parse::<u32>().ok());
     // The lower eight bits are the error, the others only its kind.
     code.is_some_and(|code| code & 0xFF == 5)
 }

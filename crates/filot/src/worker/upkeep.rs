@@ -33,7 +33,9 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
         return run_rounds(&app, &stop).await;
     }
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
-    tokio::join!(run_rounds(&app, &stop), escalation::run(&app, &stop), sweep::run(&app, &stop), checkpoints);
+    let mails = crate::mail::run(&app, &stop);
+    let (rounds, sweeps) = (run_rounds(&app, &stop), sweep::run(&app, &stop));
+    tokio::join!(rounds, escalation::run(&app, &stop), sweeps, checkpoints, mails);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {

@@ -27,7 +27,8 @@ use self::standing::STANDING;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Settings of a service whose metrics CloudWatch hears.
-const HEARD: [(&str, &str); 11] = [
+const HEARD: [(&str, &str); 12] = [
+    ("FILOT_AUTH_REGISTRATION", "open"),
     ("NODE_ENV", "staging"),
     ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints"),
     ("FILOT_SERVER_BACKUP_INTERVAL_S", "0"),

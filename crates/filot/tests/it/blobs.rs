@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use filot::app::App;
-use filot::blobs::{Blobs, Error, LinkError, LinkQuery, Listed};
+use filot::blobs::{Blobs, Error, Holder, LinkError, LinkQuery, Listed};
 use filot::clock::Clock;
 use filot::document::{CardType, Document, DocumentId, UserId};
 use futures_util::TryStreamExt;
@@ -124,7 +124,7 @@ async fn links_on_s3_open_one_file_until_they_expire() {
         let answer = reqwest::get(url).await.unwrap();
         (answer.status().as_u16(), answer.headers().clone(), answer.bytes().await.unwrap())
     };
-    let link = app.blobs.link(&document, document.user_id, Duration::from_secs(60)).await.unwrap();
+    let link = app.blobs.link(&document, holder(&document), Duration::from_secs(60)).await.unwrap();
     let (status, headers, body) = fetch(&link).await;
     assert_eq!((status, body), (200, card(1, Script::Approve, 0)));
     let disposition = headers["content-disposition"].to_str().unwrap();
@@ -143,17 +143,23 @@ async fn links_on_s3_open_one_file_until_they_expire() {
     for url in forged.iter().filter(|url| **url != link) {
         assert_ne!(fetch(url).await.0, 200, "{url}");
     }
-    let short = app.blobs.link(&document, document.user_id, Duration::from_secs(1)).await.unwrap();
+    let short = app.blobs.link(&document, holder(&document), Duration::from_secs(1)).await.unwrap();
     assert_eq!(fetch(&short).await.0, 200);
     tokio::time::sleep(Duration::from_millis(2200)).await;
     assert_ne!(fetch(&short).await.0, 200, "expired");
+}
+
+const SESSION: uuid::Uuid = uuid::Uuid::max();
+
+fn holder(document: &Document) -> Holder {
+    Holder { user: document.user_id, session: Some(uuid::Uuid::now_v7()) }
 }
 
 fn query_of(link: &str) -> LinkQuery {
     let url = Url::parse(link).unwrap();
     let get = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     LinkQuery {
-        user: get("user").parse().unwrap(),
+        holder: Holder { user: get("user").parse().unwrap(), session: Some(get("session").parse().unwrap()) },
         expires: get("expires").parse().unwrap(),
         signature: get("signature"),
     }
@@ -165,14 +171,20 @@ async fn own_links_open_one_file_until_they_expire() {
     let deployment = Deployment::embedded();
     let app = deployment.app_with(scripted(), clock).await;
     let (document, other) = (stored(&app).await, stored(&app).await);
-    let link = app.blobs.link(&document, document.user_id, Duration::from_secs(60)).await.unwrap();
+    let link = app.blobs.link(&document, holder(&document), Duration::from_secs(60)).await.unwrap();
     assert!(link.starts_with(&format!("http://127.0.0.1:8080/files/{}?", document.id)), "{link}");
     let query = query_of(&link);
     app.blobs.check_link(document.id, &query).unwrap();
 
     let refused = |id, query: &LinkQuery| app.blobs.check_link(id, query).unwrap_err();
     assert_eq!(refused(other.id, &query), LinkError::Invalid);
-    assert_eq!(refused(document.id, &LinkQuery { user: UserId::new(), ..query.clone() }), LinkError::Invalid);
+    for holder in [
+        Holder { user: UserId::new(), ..query.holder },
+        Holder { session: Some(SESSION), ..query.holder },
+        Holder { session: None, ..query.holder },
+    ] {
+        assert_eq!(refused(document.id, &LinkQuery { holder, ..query.clone() }), LinkError::Invalid);
+    }
     let longer = LinkQuery { expires: query.expires + 1, ..query.clone() };
     assert_eq!(refused(document.id, &longer), LinkError::Invalid);
     for at in 0..query.signature.len() {

@@ -8,10 +8,10 @@ use filot::desk::{self, Reason};
 use filot::document::Verification;
 use filot::store::{Claim, EventKind, Officer, Role, Ruling};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::header::COOKIE;
 use reqwest::{Client, redirect};
 
-use crate::http::server::PASSWORD;
+use crate::console::Visitor;
 use crate::support::cards::Script;
 use crate::support::desk::{assessed, officer};
 use crate::support::desk_server::{Desk, Staff};
@@ -112,32 +112,8 @@ async fn numbers_are_right(deployment: Deployment) {
 
 /// A browser without a page, signed in.
 async fn sign_in(desk: &Desk, staff: &mut Staff) -> (Client, String) {
-    let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
-    let post = async |path: &str, body: String| {
-        let request = http.post(format!("{}{path}", desk.base)).header("sec-fetch-site", "same-origin");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-        let answer = request.send().await.unwrap();
-        let cookie = answer.headers().get(SET_COOKIE).map(|value| value.to_str().unwrap().to_owned());
-        (cookie, answer.text().await.unwrap())
-    };
-    let password = PASSWORD.replace(' ', "+");
-    let (_, asked) = post("/console/login", format!("email={}&password={password}", staff.email)).await;
-    let after = |text: &str, mark: &str, end: char| {
-        text.split(mark)
-            .nth(1)
-            .unwrap_or_else(|| panic!("{mark}\n{text}"))
-            .split(end)
-            .next()
-            .unwrap()
-            .to_owned()
-    };
-    if staff.secret.is_none() {
-        staff.secret = Some(after(&asked, "class=\"secret\">", '<'));
-    }
-    let ticket = after(&asked, "name=\"ticket\" value=\"", '"');
-    let body = format!("ticket={ticket}&code={}", staff.code(&desk.clock));
-    let (cookie, page) = post("/console/code", body).await;
-    (http, cookie.unwrap_or_else(|| panic!("{page}")).split(';').next().unwrap().to_owned())
+    let visitor = Visitor::sign_in(desk, staff).await;
+    (visitor.http, visitor.cookie)
 }
 
 async fn page(desk: &Desk, (http, cookie): &(Client, String), path: &str, language: &str) -> (u16, String) {

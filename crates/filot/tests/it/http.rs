@@ -5,5 +5,7 @@ mod codes;
 mod documents;
 mod killed;
 mod operations;
+mod registration;
 pub(crate) mod server;
+mod sign_in;
 mod stack;

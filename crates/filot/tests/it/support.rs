@@ -13,6 +13,7 @@ pub(crate) mod disk;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod serve;
+pub(crate) mod smtp;
 #[cfg(feature = "temporal")]
 pub(crate) mod temporal;
 #[cfg(feature = "temporal")]

@@ -4,7 +4,9 @@ const at = (id) => document.getElementById(id);
 const KEEP = "filot.refresh";
 let access = null;
 let shown = null;
-let admin = null;
+let confirmation = null;
+
+at("trial").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
 const words = {
   auto_approved: ["Approved", "good"],
@@ -63,26 +65,46 @@ function renew() {
 
 function show() {
   const inside = Boolean(access);
-  at("door").hidden = inside;
+  at("door").hidden = inside || Boolean(confirmation);
+  at("confirmation").hidden = inside || !confirmation;
   for (const id of ["desk", "who"]) at(id).hidden = !inside;
   if (!inside) for (const id of ["reading", "earlier"]) at(id).hidden = true;
   if (inside) list();
 }
 
-at("sign").addEventListener("submit", async (event) => {
-  event.preventDefault();
+/** Sends a form and signs in with the answer; nothing signs in that nobody has typed and sent. */
+async function signInWith(form, path, body) {
   note();
-  const form = event.target.elements;
-  const body = { email: form.email.value, password: form.password.value };
-  const path = admin ? "/auth/first-admin" : `/auth/${event.submitter?.value ?? "login"}`;
   try {
-    enter(await (await post(path, admin ? { ...body, token: admin } : body)).json());
-    admin = null;
-    event.target.reset();
+    const answer = await post(path, body);
+    const said = await answer.json();
+    if (answer.status === 202) return note(said.detail);
+    enter(said);
+    form.reset();
     show();
   } catch (error) {
     note(error.message);
   }
+}
+
+at("sign").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { email, password } = event.target.elements;
+  const path = `/auth/${event.submitter?.value ?? "login"}`;
+  signInWith(event.target, path, { email: email.value, password: password.value });
+});
+
+at("trial").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signInWith(event.target, "/auth/trial", { code: event.target.elements.code.value });
+});
+
+at("confirm").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const body = { token: confirmation, password: event.target.elements.password.value };
+  await signInWith(event.target, "/auth/confirm", body);
+  if (access) confirmation = null;
+  show();
 });
 
 at("leave").addEventListener("click", async () => {
@@ -282,19 +304,19 @@ async function look(id) {
   }
 }
 
+/**
+ * A mail's link brings a token that makes an account together with its password, and nothing else: no link signs in or
+ * replaces who is signed in.
+ */
 async function start() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const given = new URLSearchParams(location.hash.slice(1)).get("confirm");
   // Tokens do not stay in the address bar or the history.
   if (location.hash) history.replaceState(null, "", location.pathname);
-  if (given.get("refresh")) sessionStorage.setItem(KEEP, given.get("refresh"));
-  admin = given.get("admin");
-  if (admin) {
-    at("door-title").textContent = "Make the first admin";
-    at("login").hidden = true;
-  } else {
-    await renew();
-  }
+  await renew();
+  confirmation = access ? null : given;
+  if (access && given) note("You are signed in. Sign out first, then open the link of the mail again.");
   show();
 }
 
+addEventListener("hashchange", () => location.reload());
 start();

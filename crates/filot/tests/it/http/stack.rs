@@ -1,6 +1,6 @@
 //! Stack Auth, played by an issuer that rotates its keys and fails.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -53,6 +53,7 @@ impl SigningKey {
 struct Issuer {
     keys: Arc<Mutex<Option<Vec<Value>>>>,
     asked: Arc<AtomicU32>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Issuer {
@@ -60,6 +61,9 @@ impl Issuer {
     async fn start(&self) -> String {
         async fn keys(State(issuer): State<Issuer>) -> Result<axum::Json<Value>, StatusCode> {
             issuer.asked.fetch_add(1, Ordering::SeqCst);
+            if issuer.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let keys = issuer.keys.lock().unwrap().clone();
             keys.map(|keys| axum::Json(json!({ "keys": keys }))).ok_or(StatusCode::BAD_GATEWAY)
         }
@@ -73,6 +77,10 @@ impl Issuer {
 
     fn publish(&self, keys: &[&SigningKey]) {
         *self.keys.lock().unwrap() = Some(keys.iter().map(|key| key.public.clone()).collect());
+    }
+
+    fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn fail(&self) {
@@ -203,4 +211,38 @@ async fn keys_rotate_and_outages_pass() {
     pause().await;
     assert!(verify(&second).await.is_ok(), "known keys outlast an outage");
     assert!(matches!(verify(&first).await, Err(Error::Token)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_hangs_holds_up_nobody_whose_key_is_known() {
+    let (issuer, known) = (Issuer::default(), SigningKey::new("one"));
+    issuer.publish(&[&known]);
+    let api = issuer.start().await;
+    let stack = Arc::new(StackAuth::new(&api, PROJECT).unwrap());
+    let good = claims(&api, "siti", "siti@example.com", true);
+    let token = known.sign(&good);
+    stack.verify(&token, Timestamp::now()).await.unwrap();
+    issuer.hang();
+    tokio::time::sleep(std::time::Duration::from_millis(5_200)).await;
+    let strangers: Vec<_> = (0..20)
+        .map(|number| {
+            let (stack, token) =
+                (Arc::clone(&stack), SigningKey::new(["two", "three"][number % 2]).sign(&good));
+            tokio::spawn(async move { stack.verify(&token, Timestamp::now()).await })
+        })
+        .collect();
+    crate::support::eventually("a question", std::time::Duration::from_secs(5), || async {
+        issuer.asked() == 2
+    })
+    .await;
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        stack.verify(&token, Timestamp::now()).await.unwrap();
+    }
+    assert!(strangers.iter().all(|stranger| !stranger.is_finished()), "they wait for the issuer");
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
+    for stranger in strangers {
+        assert!(matches!(stranger.await.unwrap(), Err(Error::Token)));
+    }
+    assert_eq!(issuer.asked(), 2, "one question for all of them");
 }

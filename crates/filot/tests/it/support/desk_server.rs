@@ -30,7 +30,7 @@ pub(crate) struct Desk {
 pub(crate) struct Staff {
     pub(crate) email: String,
     pub(crate) name: &'static str,
-    /// As the enrolment page spells it, once it has.
+    /// As the enrolment page spells it, once they have set up their codes.
     pub(crate) secret: Option<String>,
 }
 
@@ -88,6 +88,13 @@ impl Desk {
         let auth = Auth::new(self.it.app.clone()).unwrap();
         auth.create(&email, PASSWORD, Some(name.to_owned()), role, None).await.unwrap();
         Staff { email, name, secret: None }
+    }
+
+    /// The path of a link by which somebody sets up password and codes.
+    pub(crate) async fn invite(&self, staff: &Staff) -> String {
+        let user = self.it.app.store.user_by_email(&staff.email).await.unwrap().unwrap();
+        let link = Auth::new(self.it.app.clone()).unwrap().enrolment_link(user.id).await.unwrap();
+        link[link.find("/console/enrol/").unwrap()..].to_owned()
     }
 
     /// The next codes are other ones, and what could be undone has taken effect.
