@@ -16,7 +16,9 @@ use crate::queue::Lane;
 use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
-use crate::{accounts, audit, backup, bench, demo, doctor, http, pdf, probe, sample, selftest, serve};
+use crate::{
+    accounts, audit, backup, bench, demo, doctor, http, pdf, probe, readers, sample, selftest, serve,
+};
 
 /// At least one card goes to a person.
 pub const EXIT_REVIEW: u8 = 1;
@@ -110,6 +112,11 @@ enum Command {
     BenchReader {
         reader: Contender,
         folder: PathBuf,
+    },
+    /// A child process of `serve` and `worker`
+    #[command(name = readers::SUBCOMMAND, hide = true)]
+    ReadCards {
+        parent: u32,
     },
     /// The child process of `pdf`
     #[command(name = pdf::SUBCOMMAND, hide = true)]
@@ -455,6 +462,9 @@ impl Cli {
         if let Command::DrawPdfPage { memory, cpu_seconds } = self.command {
             return pdf::draw_page_as_child(memory, cpu_seconds);
         }
+        if let Command::ReadCards { parent } = self.command {
+            return readers::run_child(parent);
+        }
         if let Command::VerifyEvidence(args) = &self.command {
             let photo = args.photo.as_deref();
             return found(audit::verify_evidence(&args.file, args.public_key.as_deref(), photo));
@@ -560,7 +570,9 @@ impl Cli {
                 clap_complete::generate(shell, &mut Self::command(), "filot", &mut io::stdout());
                 0
             }
-            Command::DrawPdfPage { .. } | Command::VerifyEvidence(_) => EXIT_USAGE,
+            Command::DrawPdfPage { .. } | Command::ReadCards { .. } | Command::VerifyEvidence(_) => {
+                EXIT_USAGE
+            }
         }
     }
 }
