@@ -4,6 +4,10 @@
 
 CARGO ?= cargo
 OUT ?= out
+# A program outside of the checkout does not find the checkout's networks by itself.
+ifneq ($(CARGO_TARGET_DIR),)
+export FILOT_READER_MODELS ?= $(CURDIR)/models
+endif
 # What the program is built with beside what it always has: `make run FEATURES=temporal`.
 FEATURES ?=
 BUILD = $(CARGO) build --release --package filot $(addprefix --features ,$(FEATURES))
@@ -74,7 +78,7 @@ bench: models
 bench-gpu: models
 	$(BUILD)
 	@test -f models-gpu/libonnxruntime.so || scripts/gpu-runtime.sh models-gpu
-	FILOT_READER_LIBRARY=models-gpu/libonnxruntime.so $(FILOT) bench-gpu --report docs/gpu.md
+	FILOT_READER_LIBRARY=$(CURDIR)/models-gpu/libonnxruntime.so $(FILOT) bench-gpu --report docs/gpu.md
 
 bench-load: models
 	$(BUILD)

@@ -4,6 +4,8 @@
 # (docs/training.md). Does nothing when models/ is already right.
 #
 #   scripts/models.sh            make models/ if it is missing or out of date
+#   scripts/models.sh --sums     also note the sums of the networks in crates/filot/models.sums, which the program is
+#                                compiled with and refuses all others: after a change of networks, weights or packages
 #   scripts/models.sh --verify   also run the cut network against the uncut one (needs a Python that has a wheel
 #                                of numpy and onnxruntime; makes a throw-away environment)
 set -euo pipefail
@@ -14,6 +16,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/filot/wheels
 machine=$(uname -m)
 python=${PYTHON:-python3}
 
+sums=$scripts/../crates/filot/models.sums
 weights=$scripts/../crates/filot-ocr/weights/rec-tiny.f16
 stamp=$(cat "$scripts/models.lock" "$scripts/cut_head.py" "$scripts/tuned_weights.py" "$scripts/models.sh" "$weights" <(echo "$machine") | sha256sum | cut -d' ' -f1)
 
@@ -71,6 +74,17 @@ build() {
     rm -rf "$new/source"
     (cd "$new" && sha256sum det-tiny.onnx rec-tiny.onnx charset.txt libonnxruntime.so >SHA256SUMS)
     echo "$stamp" >"$new/.stamp"
+    if [[ ${1:-} == --sums ]]; then
+        # The library has a line for each processor; only the one of this machine can be noted here.
+        { (cd "$new" && sha256sum det-tiny.onnx rec-tiny.onnx charset.txt libonnxruntime.so)
+          grep ' libonnxruntime.so$' "$sums" || true; } | awk '!seen[$0]++' >"$sums.new"
+        mv "$sums.new" "$sums"
+        echo "models: sums noted; take the lines of libraries that are no longer pinned out of crates/filot/models.sums" >&2
+    fi
+    while read -r line; do
+        grep --quiet --line-regexp --fixed-strings -- "$line" "$sums" ||
+            die "${line##* } is not what crates/filot/models.sums says; if it was changed on purpose: scripts/models.sh --sums"
+    done <"$new/SHA256SUMS"
     rm -rf "$models"
     mv "$new" "$models"
     echo "models: ready in $(basename "$models")/ ($(du -sh "$models" | cut -f1))" >&2
@@ -83,9 +97,9 @@ verify() {
     "$venv/bin/python" "$scripts/compare_heads.py" "$1"
 }
 
-if [[ ${1:-} == --verify ]]; then
+if [[ ${1:-} == --verify || ${1:-} == --sums ]]; then
     fetch
-    build --verify
+    build "$1"
 elif ! current; then
     fetch
     build

@@ -1,9 +1,9 @@
 //! The decision rule. Nothing else compares a score.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What happens with a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     AutoApprove,

@@ -16,7 +16,8 @@ use crate::npwp_card::parse::Sheet as NpwpSheet;
 use crate::span::{Span, first};
 
 /// What the customer says the photo shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeclaredType {
     Ktp,
     Npwp,

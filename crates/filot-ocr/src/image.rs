@@ -61,6 +61,15 @@ impl Default for Limits {
     }
 }
 
+/// What [`Photo::decode`] found out, as far as the file does not say it; see there.
+pub struct DecodedParts {
+    pub pixels: RgbImage,
+    pub reduction: f32,
+    pub width: u32,
+    pub height: u32,
+    pub fine_step: f32,
+}
+
 /// A decoded picture, upright (EXIF orientation applied), possibly reduced in size.
 pub struct Photo {
     /// Working pixels: the full size, or a half, a quarter or an eighth of it for large pictures.
@@ -126,6 +135,20 @@ impl Photo {
             photo.full = OnceLock::from(Arc::unwrap_or_clone(full));
         }
         photo
+    }
+
+    /// Puts a picture together again that [`Photo::decode`] made of the same file in another process. Only the header of the
+    /// file is read.
+    ///
+    /// # Errors
+    /// When the file's header is not acceptable.
+    pub fn from_decoded(bytes: &[u8], decoded: DecodedParts, limits: &Limits) -> Result<Self, ImageError> {
+        let header = Header::read(bytes, limits)?;
+        let format = header.format;
+        let DecodedParts { pixels, reduction, width, height, fine_step } = decoded;
+        let source = (reduction > 1.0).then(|| (Arc::from(bytes), header, limits.clone()));
+        let pixels = Arc::new(pixels);
+        Ok(Self { pixels, reduction, width, height, format, fine_step, source, full: OnceLock::new() })
     }
 
     /// Bytes of memory that it takes, the file that it may keep included.

@@ -49,12 +49,19 @@ enum Layout {
 }
 
 impl TesseractEngine {
-    /// Checks that the program and its language data are there. `limit` is for one run of the program.
+    /// Checks that the program, an absolute path, and its language data are there. `limit` is for one run of the program.
     ///
     /// # Errors
     /// `Unavailable`, with the command that installs what is missing.
     pub fn find(program: impl Into<PathBuf>, limit: Duration) -> Result<Self, Error> {
         let program = program.into();
+        if !program.is_absolute() {
+            // The system would look for it in the current folder, too, where PATH says so.
+            return Err(Error::Unavailable(format!(
+                "Tesseract is not in an absolute folder of PATH (looked for {}); {INSTALL}",
+                program.display()
+            )));
+        }
         let ask = |argument: &str| {
             let mut command = Command::new(&program);
             command.arg(argument);

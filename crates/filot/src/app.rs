@@ -22,7 +22,8 @@ use crate::mail::{self, Mailer};
 use crate::queue::redis::RedisQueue;
 use crate::queue::table::TableQueue;
 use crate::queue::{self, Lane, Queue};
-use crate::reader::{Reader, ReaderError};
+use crate::reader::ReaderError;
+use crate::readers::Readers;
 use crate::store::{self, Store};
 use crate::workflow::{self, Workflow};
 
@@ -95,23 +96,13 @@ impl Deref for App {
 }
 
 impl App {
-    /// Connects to everything that the configuration names, and loads the reader.
+    /// Connects to everything that the configuration names, and starts the readers.
     ///
     /// # Errors
     /// When a part is missing; the text says which and why.
     pub async fn build(config: Config) -> Result<Self, Error> {
-        let threads = config.service.worker.readers();
-        let (config, reader) = tokio::task::spawn_blocking(move || {
-            let reader = Reader::load(&config, threads);
-            (config, reader)
-        })
-        .await
-        .map_err(|_| store::Error::Corrupt("reader"))?;
-        let reader = reader?;
-        for note in &reader.notes {
-            tracing::warn!("{note}");
-        }
-        Self::with_reader(config, reader.into(), Clock::default()).await
+        let readers = Readers::start(&config, false).await.map_err(ReaderError::Process)?;
+        Self::with_reader(config, readers.into(), Clock::default()).await
     }
 
     /// The same with a given reader and clock.

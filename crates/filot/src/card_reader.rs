@@ -1,8 +1,11 @@
-//! What the pipeline reads with: a file in, a decision with its reasons out.
+//! What the pipeline reads with: a file in, a decision with its reasons out. The service's own reader is a set of processes
+//! ([`crate::readers`]); a function of the file stands in for it where only its surroundings matter.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use filot_cards::assess::Assessment;
 use filot_cards::decide::Decision;
 use filot_cards::kind::DeclaredType;
@@ -10,11 +13,13 @@ use filot_ocr::engine;
 use filot_ocr::image::ImageError;
 use filot_ocr::page::Frame;
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::decoded::Decoded;
 use crate::reader::{FileError, Reader};
+use crate::readers::{Condition, Readers};
 
 /// What a reading gave, ready to be stored.
 #[derive(Clone, Debug)]
@@ -52,13 +57,29 @@ pub struct File<'a> {
     pub decoded: Option<Decoded>,
 }
 
-type ReadFile = dyn Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync;
+/// The same on its way to whoever reads it.
+pub struct Request {
+    pub bytes: Bytes,
+    pub decoded: Option<Decoded>,
+    pub declared: DeclaredType,
+    pub today: Date,
+}
+
+/// Reads a file on the thread that calls it.
+pub type ReadFile = dyn Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync;
 
 /// Reads files. A clone shares the reader.
 #[derive(Clone)]
 pub struct CardReader {
     name: Arc<str>,
-    read: Arc<ReadFile>,
+    by: By,
+}
+
+#[derive(Clone)]
+enum By {
+    /// On threads of this process. One that hangs stays, but holds nobody up.
+    Threads(Arc<ReadFile>),
+    Processes(Readers),
 }
 
 impl CardReader {
@@ -67,7 +88,7 @@ impl CardReader {
         name: &str,
         read: impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), read: Arc::new(read) }
+        Self { name: name.into(), by: By::Threads(Arc::new(read)) }
     }
 
     /// Name for results, logs and health.
@@ -75,39 +96,100 @@ impl CardReader {
         &self.name
     }
 
-    /// Reads and judges one file. CPU-bound: off the async threads, one call per core.
+    /// Reads and judges one file within `limit`. The permit is free again when the reading is over or its process is dead,
+    /// also when nobody waits for it any longer.
     ///
     /// # Errors
-    /// When the file cannot be decoded or the reader fails.
-    pub fn read(
+    /// See [`Failure`].
+    pub async fn read(
         &self,
-        file: File<'_>,
-        declared: DeclaredType,
-        today: Date,
-    ) -> Result<CardReading, FileError> {
-        (self.read)(file, declared, today)
+        request: Request,
+        limit: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<CardReading, Failure> {
+        let read = match &self.by {
+            By::Processes(readers) => return readers.read(request, permit).await,
+            By::Threads(read) => Arc::clone(read),
+        };
+        let reading = tokio::task::spawn_blocking(move || {
+            let Request { bytes, decoded, declared, today } = request;
+            read(File { bytes: &bytes, decoded }, declared, today)
+        });
+        let read = tokio::time::timeout(limit, reading).await;
+        drop(permit);
+        match read {
+            Ok(Ok(read)) => read.map_err(|error| Failure::from(&error)),
+            // The message may hold anything and stays out of the log.
+            Ok(Err(_)) => Err(Failure::PANICKED),
+            Err(_) => Err(Failure::TIMED_OUT),
+        }
+    }
+
+    /// Returns whether readings share a process, so that one that kills it takes others along.
+    pub fn shares_a_process(&self) -> bool {
+        match &self.by {
+            By::Threads(_) => true,
+            By::Processes(readers) => readers.shares_a_process(),
+        }
+    }
+
+    /// Returns how long a reading can take at the very most; `limit` is what it should.
+    pub fn longest(&self, limit: Duration) -> Duration {
+        match &self.by {
+            By::Threads(_) => limit,
+            By::Processes(readers) => readers.longest(),
+        }
+    }
+
+    /// Returns whether documents can be taken on: not while no reader can be started.
+    pub async fn can_read(&self) -> bool {
+        match &self.by {
+            By::Threads(_) => true,
+            By::Processes(readers) => readers.can_read().await,
+        }
+    }
+
+    /// How its processes are; `None` where it has none.
+    pub fn condition(&self) -> Option<Condition> {
+        match &self.by {
+            By::Threads(_) => None,
+            By::Processes(readers) => Some(readers.condition()),
+        }
+    }
+}
+
+impl From<Readers> for CardReader {
+    fn from(readers: Readers) -> Self {
+        Self { name: readers.name().into(), by: By::Processes(readers) }
     }
 }
 
 impl From<Reader> for CardReader {
     fn from(reader: Reader) -> Self {
         let name = reader.engine_name().to_owned();
-        Self::new(&name, move |file, declared, today| {
-            let decoded = file.decoded.map_or_else(|| reader.decode(file.bytes), Ok)?;
-            let read = reader.judge(decoded, declared, today)?;
-            let stored = Stored {
-                assessment: &read.assessment,
-                photo: PhotoSize { width: read.photo.width, height: read.photo.height },
-                frame: &read.frame,
-            };
-            let result = serde_json::value::to_raw_value(&stored)
-                .map_err(|error| engine::Error::Failed(format!("the result has no JSON form: {error}")))?;
-            Ok(CardReading {
-                decision: read.assessment.decision,
-                score: read.assessment.score,
-                result,
-                text: read.text,
-            })
+        Self::new(&name, reads_with(reader))
+    }
+}
+
+/// Turns files into what is stored of them.
+pub fn reads_with(
+    reader: Reader,
+) -> impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static {
+    move |file, declared, today| {
+        let decoded = file.decoded.map_or_else(|| reader.decode(file.bytes), Ok)?;
+        let read = reader.judge(decoded, declared, today)?;
+        let stored = Stored {
+            assessment: &read.assessment,
+            photo: PhotoSize { width: read.photo.width, height: read.photo.height },
+            frame: &read.frame,
+        };
+        let result = serde_json::value::to_raw_value(&stored)
+            .map_err(|error| engine::Error::Failed(format!("the result has no JSON form: {error}")))?;
+        Ok(CardReading {
+            decision: read.assessment.decision,
+            score: read.assessment.score,
+            result,
+            text: read.text,
         })
     }
 }
@@ -119,7 +201,8 @@ impl fmt::Debug for CardReader {
 }
 
 /// What a failed reading means for the document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Blame {
     /// Another try would end the same way.
     File,
@@ -127,15 +210,41 @@ pub enum Blame {
     Reader,
     /// The reader cannot work at all at the moment, whatever the file.
     Installation,
+    /// Another file ended the process that read both.
+    Neighbour,
 }
 
-/// Who is to blame for a failure.
-pub fn blame(error: &FileError) -> Blame {
-    match error {
-        // Drawing a PDF runs out of time on a busy machine, too.
-        FileError::Image(ImageError::TimedOut(_)) => Blame::Reader,
-        FileError::Image(_) => Blame::File,
-        FileError::Engine(engine::Error::Unavailable(_)) => Blame::Installation,
-        FileError::Engine(_) => Blame::Reader,
+/// Why a file was not read: a word that never changes, and who is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub code: &'static str,
+    pub blame: Blame,
+}
+
+impl Failure {
+    /// It took longer than it may.
+    pub const TIMED_OUT: Self = Self { code: "reader_timeout", blame: Blame::Reader };
+    /// Its process died, or said what no reader says.
+    pub const CRASHED: Self = Self { code: "reader_crash", blame: Blame::Reader };
+    /// Its process took more memory than it may.
+    pub const TOO_MUCH_MEMORY: Self = Self { code: "reader_memory", blame: Blame::Reader };
+    /// It panicked, which its process outlived.
+    pub const PANICKED: Self = Self { code: "reader_failed", blame: Blame::Reader };
+    /// No reader can be started.
+    pub const UNAVAILABLE: Self = Self { code: "reader_unavailable", blame: Blame::Installation };
+    /// Its process was ended for another document's sake.
+    pub const INTERRUPTED: Self = Self { code: "reader_interrupted", blame: Blame::Neighbour };
+}
+
+impl From<&FileError> for Failure {
+    fn from(error: &FileError) -> Self {
+        let blame = match error {
+            // Drawing a PDF runs out of time on a busy machine, too.
+            FileError::Image(ImageError::TimedOut(_)) => Blame::Reader,
+            FileError::Image(_) => Blame::File,
+            FileError::Engine(engine::Error::Unavailable(_)) => Blame::Installation,
+            FileError::Engine(_) => Blame::Reader,
+        };
+        Self { code: error.code(), blame }
     }
 }

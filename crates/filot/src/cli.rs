@@ -17,7 +17,8 @@ use crate::reader::Reader;
 use crate::scan::{self, Order, OutputFormat};
 use crate::store::Role;
 use crate::{
-    accounts, audit, backup, bench, demo, doctor, http, installation, pdf, probe, sample, selftest, serve,
+    accounts, audit, backup, bench, demo, doctor, http, installation, pdf, probe, readers, sample, selftest,
+    serve,
 };
 
 /// At least one card goes to a person.
@@ -121,6 +122,11 @@ enum Command {
     BenchReader {
         reader: Contender,
         folder: PathBuf,
+    },
+    /// A child process of `serve` and `worker`
+    #[command(name = readers::SUBCOMMAND, hide = true)]
+    ReadCards {
+        parent: u32,
     },
     /// The child process of `pdf`
     #[command(name = pdf::SUBCOMMAND, hide = true)]
@@ -481,6 +487,9 @@ impl Cli {
         if let Command::DrawPdfPage { memory, cpu_seconds } = self.command {
             return pdf::draw_page_as_child(memory, cpu_seconds);
         }
+        if let Command::ReadCards { parent } = self.command {
+            return readers::run_child(parent);
+        }
         if let Command::VerifyEvidence(args) = &self.command {
             let photo = args.photo.as_deref();
             return found(audit::verify_evidence(&args.file, args.public_key.as_deref(), photo));
@@ -598,7 +607,9 @@ impl Cli {
                 clap_complete::generate(shell, &mut Self::command(), "filot", &mut io::stdout());
                 0
             }
-            Command::DrawPdfPage { .. } | Command::VerifyEvidence(_) => EXIT_USAGE,
+            Command::DrawPdfPage { .. } | Command::ReadCards { .. } | Command::VerifyEvidence(_) => {
+                EXIT_USAGE
+            }
         }
     }
 }

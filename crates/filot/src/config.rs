@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use filot_cards::decide::Policy;
 use filot_ocr::image::{Limits, MemoryBudget};
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct Config {
     pub policy: Policy,
     /// What the service needs beyond a reader.
     pub service: Service,
+    /// What reader processes get of the environment: where programs, libraries and GPUs are, and no secret.
+    pub child_environment: Vec<(String, String)>,
     /// The environment asks for output without colours (<https://no-color.org>).
     pub no_color: bool,
 }
@@ -186,8 +189,9 @@ impl Config {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let Settings { reader, files, pdf, decision } =
+        let Settings { mut reader, files, pdf, decision } =
             Value::Table(settings).try_into().map_err(|error| Problems(vec![error.to_string()]))?;
+        reader.tesseract = found_on_path(reader.tesseract, environment);
         let mut check = |holds: bool, problem: &str| {
             if !holds {
                 problems.push(problem.to_owned());
@@ -199,6 +203,10 @@ impl Config {
         check(pdf.memory_mb >= 64, "pdf.memory_mb must be at least 64");
         check(pdf.time_limit_s >= 1 && pdf.cpu_limit_s >= 1, "the time limits of [pdf] must be at least 1 s");
         check(reader.tesseract_time_limit_s >= 1, "reader.tesseract_time_limit_s must be at least 1");
+        check(
+            reader.tesseract.is_absolute() || reader.tesseract.components().count() == 1,
+            "reader.tesseract must be a name or an absolute path",
+        );
         check(
             decision.auto_reject < decision.auto_approve && decision.auto_approve <= 100,
             "decision.auto_reject must be below decision.auto_approve, and that at most 100",
@@ -229,8 +237,71 @@ impl Config {
                 min_age: decision.min_age,
             },
             service,
+            child_environment: for_children(environment),
             no_color: environment.iter().any(|(key, value)| key == "NO_COLOR" && !value.is_empty()),
         })
+    }
+
+    /// Writes what a reader process needs of these as the text of a settings file. No secret is part of it.
+    pub fn for_readers(&self) -> String {
+        let Self { reader, limits, pdf, policy, service, .. } = self;
+        let path = |path: Option<&PathBuf>| path.map_or_else(String::new, |path| path.display().to_string());
+        let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let name = |name: Option<clap::builder::PossibleValue>| {
+            Value::String(name.map_or_else(String::new, |name| name.get_name().to_owned()))
+        };
+        let section = |keys: Vec<(&str, Value)>| {
+            Value::Table(keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        };
+        let text = Value::String;
+        let sections = [
+            (
+                "reader",
+                section(vec![
+                    ("engine", name(reader.engine.to_possible_value())),
+                    ("runtime", name(reader.runtime.to_possible_value())),
+                    ("models", text(path(reader.models.as_ref()))),
+                    ("library", text(path(reader.library.as_ref()))),
+                    ("tesseract", text(path(Some(&reader.tesseract)))),
+                    ("tesseract_time_limit_s", number(reader.tesseract_time_limit_s)),
+                ]),
+            ),
+            (
+                "files",
+                section(vec![
+                    ("max_mb", number((limits.bytes >> 20) as u64)),
+                    ("max_megapixels", number(limits.pixels / 1_000_000)),
+                    ("max_side", number(limits.side.into())),
+                    ("decoding_memory_mb", number(limits.memory >> 20)),
+                ]),
+            ),
+            (
+                "pdf",
+                section(vec![
+                    ("time_limit_s", number(pdf.time_limit_s)),
+                    ("cpu_limit_s", number(pdf.cpu_limit_s)),
+                    ("memory_mb", number(pdf.memory_mb)),
+                ]),
+            ),
+            (
+                "decision",
+                section(vec![
+                    ("auto_approve", number(policy.auto_approve.into())),
+                    ("auto_reject", number(policy.auto_reject.into())),
+                    ("min_confidence", Value::Float(policy.min_confidence.into())),
+                    ("min_age", Value::Integer(policy.min_age.into())),
+                ]),
+            ),
+            (
+                "gpu",
+                section(vec![
+                    ("streams", number(service.gpu.streams as u64)),
+                    ("autofallback", Value::Boolean(service.gpu.autofallback)),
+                    ("visible_devices", text(service.gpu.visible_devices.clone())),
+                ]),
+            ),
+        ];
+        sections.into_iter().map(|(name, keys)| (name.to_owned(), keys)).collect::<Table>().to_string()
     }
 
     /// Makes these the settings of a worker on the GPU lane: what `[gpu]` says takes the place of `[worker]`, and the
@@ -301,6 +372,42 @@ fn overlay_environment(settings: &mut Table, environment: &[(String, String)], p
     }
 }
 
+/// What a child that reads strangers' files gets of the environment.
+fn for_children(environment: &[(String, String)]) -> Vec<(String, String)> {
+    const PASSED: [&str; 9] = [
+        "LD_LIBRARY_PATH",
+        "TESSDATA_PREFIX",
+        "TMPDIR",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "CUDA_VISIBLE_DEVICES",
+        "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
+    ];
+    let mut passed: Vec<_> =
+        environment.iter().filter(|(key, _)| PASSED.contains(&key.as_str())).cloned().collect();
+    // For a Tesseract behind a wrapper script.
+    passed.push(("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()));
+    passed
+}
+
+/// Where a program of that name lies in an absolute folder of PATH. What depends on the current folder is not looked at:
+/// whoever may write there would choose the program that runs.
+fn found_on_path(program: PathBuf, environment: &[(String, String)]) -> PathBuf {
+    if program.components().count() != 1 || program.is_absolute() {
+        return program;
+    }
+    let path = environment.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
+    let absolute = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    absolute.map(|folder| folder.join(&program)).find(|file| is_program(file)).unwrap_or(program)
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
 fn non_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
@@ -326,6 +433,39 @@ mod tests {
             (given.bytes, given.pixels, given.side, given.memory, given.scans, given.working_side),
             (own.bytes, own.pixels, own.side, own.memory, own.scans, own.working_side)
         );
+    }
+
+    #[test]
+    fn a_reader_process_gets_what_it_needs_and_no_secret() {
+        let secret = "kV7q0y2mBz5nXw8rTj1uLd4sHf6gAc9e";
+        let vars = environment(&[
+            ("JWT_SECRET", secret),
+            ("DATABASE_URL", "postgres://u:kV7q0y2mBz5nXw8rTj1uLd4sHf6gAc9e@127.0.0.1/d"),
+            ("TESSDATA_PREFIX", "/t"),
+            ("LD_LIBRARY_PATH", "/l"),
+            ("PATH", "/x:."),
+            ("FILOT_READER_MODELS", "/m"),
+            ("FILOT_READER_RUNTIME", "rten"),
+            ("FILOT_FILES_MAX_MB", "7"),
+            ("FILOT_PDF_CPU_LIMIT_S", "5"),
+            ("FILOT_DECISION_MIN_CONFIDENCE", "0.7"),
+            ("FILOT_GPU_STREAMS", "3"),
+        ]);
+        let config = Config::from_parts("", &vars).unwrap();
+        let text = config.for_readers();
+        assert!(!text.contains(secret) && !format!("{:?}", config.child_environment).contains(secret));
+        let names: Vec<_> = config.child_environment.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["TESSDATA_PREFIX", "LD_LIBRARY_PATH", "PATH"]);
+        let there = Config::from_parts(&text, &[]).unwrap();
+        let compared = |config: &Config| {
+            let Limits { bytes, pixels, side, memory, .. } = config.limits;
+            let gpu = &config.service.gpu;
+            format!(
+                "{:?} {:?} {:?} {bytes} {pixels} {side} {memory} {gpu:?}",
+                config.reader, config.pdf, config.policy
+            )
+        };
+        assert_eq!(compared(&there), compared(&config));
     }
 
     #[test]

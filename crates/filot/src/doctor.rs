@@ -2,20 +2,25 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use filot_cards::kind::DeclaredType;
 use filot_cards::region;
 use filot_ocr::tesseract::TesseractEngine;
 use image::{Rgb, RgbImage};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
+use crate::card_reader::Request;
 use crate::cli::EXIT_UNAVAILABLE;
 use crate::clock::Clock;
 use crate::config::{Config, Engine, Runtime};
 use crate::models::{self, ModelFolder};
 use crate::reader::Reader;
+use crate::readers::Readers;
+use crate::serve;
 
 /// Memory below which one reader does not fit, in MiB.
 const LITTLE_MEMORY: u64 = 512;
@@ -113,43 +118,57 @@ fn library_there(config: &Config) -> Finding {
         return Finding::new(name, State::Note, "not looked for without a folder of networks")
             .mend(models::MEND);
     };
+    if config.reader.runtime == Runtime::Rten {
+        let found = "not wanted (reader.runtime = \"rten\"): reading takes about twice as long";
+        return Finding::new(name, State::Note, found);
+    }
     match folder.library(&config.reader) {
-        _ if config.reader.runtime == Runtime::Rten => Finding::new(
-            name,
-            State::Note,
-            "not wanted (reader.runtime = \"rten\"): reading takes about twice as long",
-        ),
-        None => {
+        Ok(Some(path)) => Finding::new(name, State::Ok, path.display().to_string()),
+        Ok(None) => {
             let state = if config.reader.runtime == Runtime::Ort { State::Broken } else { State::Note };
             Finding::new(name, state, "not there: the built-in runtime reads, about half as fast")
                 .mend(models::MEND)
         }
-        Some(path) => Finding::new(name, State::Ok, path.display().to_string()),
+        Err(error) => Finding::new(name, State::Broken, error.to_string()),
     }
 }
 
-/// Reads an empty picture with the chosen engine: the proof that everything it needs works together.
+/// Reads an empty picture with the chosen engine in a process of its own, as the service does: the proof that everything it
+/// needs works together.
 fn reading(config: &Config) -> Finding {
     let name = "reading";
-    let reader = match Reader::load(config, 1) {
-        Ok(reader) => reader,
-        Err(error) => return Finding::new(name, State::Broken, error.to_string()),
-    };
     let mut png = Vec::new();
     let blank = RgbImage::from_pixel(320, 200, Rgb([230; 3]));
     if let Err(error) = blank.write_to(&mut io::Cursor::new(&mut png), image::ImageFormat::Png) {
         return Finding::new(name, State::Broken, error.to_string());
     }
-    match reader.read(&png, DeclaredType::Auto, Clock::default().today()) {
-        Ok(read) => {
-            let milliseconds = read.took.as_millis();
-            let mut found = format!("{} ({milliseconds} ms for an empty picture)", reader.engine_name());
-            for note in &reader.notes {
+    let mut config = config.clone();
+    config.service.worker.concurrency = 1;
+    let read = serve::runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+        runtime.block_on(async {
+            let readers = Readers::start(&config, false).await?;
+            let permit =
+                Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|error| error.to_string())?;
+            let (declared, today) = (DeclaredType::Auto, Clock::default().today());
+            let request = Request { bytes: png.into(), decoded: None, declared, today };
+            let start = Instant::now();
+            let read = readers.read(request, permit).await;
+            Ok((readers, read, start.elapsed().as_millis()))
+        })
+    });
+    match read {
+        Ok((readers, Ok(_), milliseconds)) => {
+            let mut found = format!(
+                "{} in a process of its own ({milliseconds} ms for an empty picture)",
+                readers.name()
+            );
+            for note in readers.notes() {
                 found += &format!("; {note}");
             }
-            Finding::new(name, if reader.notes.is_empty() { State::Ok } else { State::Note }, found)
+            Finding::new(name, if readers.notes().is_empty() { State::Ok } else { State::Note }, found)
         }
-        Err(error) => Finding::new(name, State::Broken, error.to_string()),
+        Ok((_, Err(failure), _)) => Finding::new(name, State::Broken, failure.code),
+        Err(reason) => Finding::new(name, State::Broken, reason),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where the networks and the ONNX Runtime library lie, and whether they are the ones `make models` put there.
+//! Where the networks and the ONNX Runtime library lie, whether they are the ones that this program was made for, and
+//! whether anybody else could have put them there.
 
 use std::fs::File;
 use std::io;
@@ -9,16 +10,22 @@ use sha2::{Digest, Sha256};
 use crate::config::Reader;
 use crate::keys::hex;
 
-/// Names and SHA-256 sums of the folder's files, as `sha256sum` writes them.
-const MANIFEST: &str = "SHA256SUMS";
+pub(crate) mod trust;
+
+pub use trust::Untrusted;
+
+/// Names and SHA-256 sums of the files, as `sha256sum` writes them: compiled in, since whoever could change the files
+/// could change sums that lie beside them. The library has one line for each processor.
+const SUMS: &str = include_str!("../models.sums");
 /// Name of the ONNX Runtime library inside the folder.
 const LIBRARY: &str = "libonnxruntime.so";
 /// How to get the folder.
 pub const MEND: &str = "make models";
 
-/// A folder of networks.
+/// A folder of networks that nobody but the running user, the owner of the program and root can change.
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
+    /// Without symbolic links.
     pub path: PathBuf,
 }
 
@@ -27,50 +34,75 @@ pub struct ModelFolder {
 pub enum ModelError {
     #[error("there are no networks in {}; `{MEND}` fetches them", .0.display())]
     Missing(PathBuf),
+    #[error("{setting} must be an absolute path, not {}", path.display())]
+    Relative { setting: &'static str, path: PathBuf },
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     #[error("{} cannot be read ({source}); `{MEND}` fetches it again", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    #[error("{} is not the file that was fetched; remove the folder, then `{MEND}`", .0.display())]
+    #[error("{} is not the file that this program was made for; remove the folder, then `{MEND}`", .0.display())]
     Altered(PathBuf),
 }
 
 impl ModelFolder {
-    /// The folder that the settings name, or the first of the usual places that has one.
+    /// Finds the folder that the settings name, or the first of the usual places that has one. The current folder is no
+    /// such place: whoever may write there would choose the code that runs.
     ///
     /// # Errors
-    /// `Missing`, naming the place where the folder should be.
+    /// `Missing`, naming the place where the folder should be; `Relative` and `Untrusted`.
     pub fn find(settings: &Reader) -> Result<Self, ModelError> {
         let places = match &settings.models {
-            Some(path) => vec![path.clone()],
+            Some(path) => vec![absolute("reader.models (FILOT_READER_MODELS)", path)?.to_owned()],
             None => usual_places(),
         };
-        match places.iter().find(|place| place.join(MANIFEST).is_file()) {
-            Some(path) => Ok(Self { path: path.clone() }),
+        match places.iter().find(|place| names().all(|name| name == LIBRARY || place.join(name).is_file())) {
+            Some(path) => Ok(Self { path: trust::folder(path)? }),
             None => Err(ModelError::Missing(places.into_iter().next().unwrap_or_else(|| "models".into()))),
         }
     }
 
-    /// The ONNX Runtime library: the one that the settings name, or the folder's own.
-    pub fn library(&self, settings: &Reader) -> Option<PathBuf> {
-        settings.library.clone().or_else(|| Some(self.path.join(LIBRARY)).filter(|path| path.is_file()))
+    /// Finds the ONNX Runtime library: the one that the settings name, which is the operator's own choice, or the folder's.
+    ///
+    /// # Errors
+    /// `Relative`; `Untrusted` where somebody else could change it or what lies beside it.
+    pub fn library(&self, settings: &Reader) -> Result<Option<PathBuf>, ModelError> {
+        let file = match &settings.library {
+            Some(path) => absolute("reader.library (FILOT_READER_LIBRARY)", path)?.to_owned(),
+            None => Some(self.path.join(LIBRARY)).filter(|path| path.is_file()).unwrap_or_default(),
+        };
+        if file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let file = trust::file(&file)?;
+        // The library loads its providers from beside it.
+        let unreadable = |source| ModelError::Unreadable { file: file.clone(), source };
+        for entry in file.parent().unwrap_or(Path::new("/")).read_dir().map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            if entry.file_name().as_encoded_bytes().starts_with(b"libonnxruntime") {
+                trust::file(&entry.path())?;
+            }
+        }
+        Ok(Some(file))
     }
 
-    /// Compares every file with the sum noted when it was fetched. The library may be absent.
+    /// Compares every file with its sum. The library may be absent.
     ///
     /// # Errors
     /// The first file that is missing or different.
     pub fn verify(&self) -> Result<(), ModelError> {
-        let manifest = self.path.join(MANIFEST);
-        let unreadable = |file: PathBuf| move |source| ModelError::Unreadable { file, source };
-        let text = std::fs::read_to_string(&manifest).map_err(unreadable(manifest.clone()))?;
-        for line in text.lines() {
-            let Some((sum, name)) = line.split_once("  ") else {
-                return Err(ModelError::Altered(manifest));
-            };
+        self.verify_against(SUMS)
+    }
+
+    fn verify_against(&self, sums: &str) -> Result<(), ModelError> {
+        for name in names_in(sums) {
             let file = self.path.join(name);
             if name == LIBRARY && !file.exists() {
                 continue;
             }
-            if sha256(&file).map_err(unreadable(file.clone()))? != sum {
+            trust::file(&file)?;
+            let found =
+                sha256(&file).map_err(|source| ModelError::Unreadable { file: file.clone(), source })?;
+            if !sums.lines().any(|line| line.split_once("  ") == Some((&found, name))) {
                 return Err(ModelError::Altered(file));
             }
         }
@@ -78,8 +110,21 @@ impl ModelFolder {
     }
 }
 
+fn absolute<'a>(setting: &'static str, path: &'a Path) -> Result<&'a Path, ModelError> {
+    if path.is_absolute() { Ok(path) } else { Err(ModelError::Relative { setting, path: path.to_owned() }) }
+}
+
+/// The names of the files.
+fn names() -> impl Iterator<Item = &'static str> {
+    names_in(SUMS)
+}
+
+fn names_in(sums: &str) -> impl Iterator<Item = &str> {
+    sums.lines().filter_map(|line| Some(line.split_once("  ")?.1))
+}
+
 fn usual_places() -> Vec<PathBuf> {
-    let mut places = vec![PathBuf::from("models")];
+    let mut places = Vec::new();
     if let Ok(program) = std::env::current_exe() {
         // Installed beside the program, or built in target/release of a checkout.
         places.extend(program.ancestors().skip(1).take(3).map(|folder| folder.join("models")));
@@ -104,23 +149,24 @@ fn sha256(file: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
-    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, ModelFolder) {
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, ModelFolder, String) {
         let dir = tempfile::tempdir().unwrap();
-        let mut manifest = String::new();
+        let mut sums = String::new();
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
-            manifest += &format!("{}  {name}\n", sha256(&dir.path().join(name)).unwrap());
+            sums += &format!("{}  {name}\n", sha256(&dir.path().join(name)).unwrap());
         }
-        std::fs::write(dir.path().join(MANIFEST), manifest).unwrap();
         let path = dir.path().to_owned();
-        (dir, ModelFolder { path })
+        (dir, ModelFolder { path }, sums)
     }
 
     #[test]
     fn sums_are_those_of_the_standard() {
-        let (dir, _) = folder(&[("abc", "abc")]);
+        let (dir, ..) = folder(&[("abc", "abc")]);
         assert_eq!(
             sha256(&dir.path().join("abc")).unwrap(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -129,13 +175,58 @@ mod tests {
 
     #[test]
     fn a_changed_or_missing_network_is_found() {
-        let (dir, models) = folder(&[("a.onnx", "network"), (LIBRARY, "library")]);
-        models.verify().unwrap();
+        let (dir, models, sums) = folder(&[("a.onnx", "network"), (LIBRARY, "library")]);
+        models.verify_against(&sums).unwrap();
+        let other_processors = format!("{sums}{}  {LIBRARY}\n", "0".repeat(64));
+        models.verify_against(&other_processors).unwrap();
         std::fs::remove_file(dir.path().join(LIBRARY)).unwrap();
-        models.verify().unwrap();
+        models.verify_against(&sums).unwrap();
         std::fs::write(dir.path().join("a.onnx"), "netwerk").unwrap();
-        assert!(matches!(models.verify(), Err(ModelError::Altered(file)) if file.ends_with("a.onnx")));
+        // Sums that lie beside the files prove nothing.
+        let own = format!("{}  a.onnx\n", sha256(&dir.path().join("a.onnx")).unwrap());
+        std::fs::write(dir.path().join("SHA256SUMS"), own).unwrap();
+        let altered = models.verify_against(&sums);
+        assert!(matches!(altered, Err(ModelError::Altered(file)) if file.ends_with("a.onnx")));
         std::fs::remove_file(dir.path().join("a.onnx")).unwrap();
-        assert!(matches!(models.verify(), Err(ModelError::Unreadable { .. })));
+        assert!(models.verify_against(&sums).is_err());
+    }
+
+    #[test]
+    fn what_others_may_write_and_what_depends_on_the_current_folder_is_refused() {
+        let mut settings = crate::config::Config::load(None).unwrap().reader;
+        settings.library = Some("libonnxruntime.so".into());
+        let (dir, models, _) = folder(&[(LIBRARY, "library")]);
+        assert!(matches!(models.library(&settings), Err(ModelError::Relative { .. })));
+        settings.models = Some("models".into());
+        assert!(matches!(ModelFolder::find(&settings), Err(ModelError::Relative { .. })));
+
+        let file = dir.path().join(LIBRARY);
+        settings.library = Some(file.clone());
+        assert!(models.library(&settings).is_ok());
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = || matches!(models.library(&settings), Err(ModelError::Untrusted(_)));
+        for bad in [0o666, 0o646] {
+            mode(&file, bad);
+            assert!(refused(), "{bad:o}");
+        }
+        mode(&file, 0o644);
+        // A bit that keeps others from removing the file does not keep them from adding what is loaded with it.
+        for bad in [0o777, 0o1777] {
+            mode(dir.path(), bad);
+            assert!(refused(), "{bad:o}");
+        }
+        mode(dir.path(), 0o755);
+        assert!(!refused());
+
+        // By another name it is the same folder.
+        let link = tempfile::tempdir().unwrap();
+        symlink(dir.path(), link.path().join("models")).unwrap();
+        settings.library = Some(link.path().join("models").join(LIBRARY));
+        assert_eq!(models.library(&settings).unwrap(), Some(dir.path().join(LIBRARY)));
+        mode(dir.path(), 0o777);
+        assert!(matches!(models.library(&settings), Err(ModelError::Untrusted(_))));
+        mode(dir.path(), 0o755);
     }
 }

@@ -13,10 +13,9 @@ use tracing::{Instrument, debug, error, info, warn};
 
 use crate::app::App;
 use crate::blobs;
-use crate::card_reader::{Blame, CardReading, File, blame};
+use crate::card_reader::{Blame, CardReading, Failure, Request};
 use crate::document::{Document, Status};
 use crate::queue::{Lease, Then};
-use crate::reader::FileError;
 use crate::store::{self, Begun, Outcome};
 use crate::telemetry::traces;
 
@@ -105,17 +104,43 @@ async fn work_on(app: &App, lease: &Lease, stop: &Stop) -> Ended {
     }
 }
 
-/// Waits for a free reader. A document over which a reader has died is read alone: if it kills this process too, it
-/// takes no other document with it, and none is suspected in its place.
+/// Waits for a free reader, for no longer than one can be taken: `None` gives the document back.
+///
+/// Where readings share a process, a document over which one has died is read alone if that is possible soon: if it kills
+/// that process too, it takes no other document with it, and none is suspected in its place.
 async fn turn(app: &App, document: &Document, stop: &Stop) -> Option<OwnedSemaphorePermit> {
-    let alone = document.attempts > 0;
-    let permits = if alone { app.reader_count() } else { 1 };
-    let readers = Arc::clone(&app.readers);
+    let limit = read_limit(app);
+    let permit = async {
+        if document.attempts > 0 && app.reader.shares_a_process() {
+            let all = Arc::clone(&app.readers).acquire_many_owned(app.reader_count());
+            if let Ok(Ok(all)) = tokio::time::timeout(limit, all).await {
+                return Some(all);
+            }
+        }
+        let one = Arc::clone(&app.readers).acquire_owned();
+        let Ok(one) = tokio::time::timeout(app.reader.longest(limit), one).await else {
+            warn!(document = %document.id, "no reader has become free: given back");
+            return None;
+        };
+        one.ok()
+    };
     tokio::select! {
         biased;
         () = stop.soon.cancelled() => None,
-        turn = readers.acquire_many_owned(permits) => turn.ok(),
+        permit = permit => permit,
     }
+}
+
+fn read_limit(app: &App) -> Duration {
+    Duration::from_secs(app.config.service.worker.read_timeout_s)
+}
+
+/// Returns how long [`process`] can have a document at the very most: whoever holds one for longer hangs, and no heartbeat
+/// keeps it any more.
+pub fn longest(app: &App) -> Duration {
+    let limit = read_limit(app);
+    // Waiting for a reader, alone and else; reading; writing how it ended; and what is done before and between.
+    limit + 2 * app.reader.longest(limit) + OUTAGE + OUTAGE
 }
 
 async fn read(
@@ -130,31 +155,26 @@ async fn read(
     // Decoding is part of reading, whoever did it.
     let before = decoded.as_ref().map_or(Duration::ZERO, |decoded| decoded.took);
     let start = Instant::now();
-    let limit = Duration::from_secs(app.config.service.worker.read_timeout_s);
-    let (reader, today) = (app.reader.clone(), app.clock.today());
-    let hash = document.content_hash.clone();
-    let declared = document.card_type.declared();
-    let reading = tokio::task::spawn_blocking(move || {
-        // Held until the reading really ends, also when nobody waits for it any longer.
-        let _turn = turn;
-        if blobs::content_hash(&bytes) != hash {
+    let (declared, today) = (document.card_type.declared(), app.clock.today());
+    let reading = async {
+        let (file, hash) = (bytes.clone(), document.content_hash.clone());
+        let is_whole = tokio::task::spawn_blocking(move || blobs::content_hash(&file) == hash).await;
+        if !is_whole.unwrap_or(false) {
             return None;
         }
-        Some(reader.read(File { bytes: &bytes, decoded }, declared, today))
-    });
+        let request = Request { bytes, decoded, declared, today };
+        Some(app.reader.read(request, read_limit(app), turn).await)
+    };
     let reading = tokio::select! {
-        reading = tokio::time::timeout(limit, reading).instrument(traces::part("read")) => reading,
+        reading = reading.instrument(traces::part("read")) => reading,
         () = stop.now.cancelled() => return give_back(app, lease, stop).await,
     };
     crate::failpoint::hit("pipeline.after_read");
     let took = before + start.elapsed();
     match reading {
-        Ok(Ok(Some(Ok(reading)))) => record(app, lease, stop, reading, took).await,
-        Ok(Ok(Some(Err(error)))) => failed(app, lease, stop, &document, &error).await,
-        Ok(Ok(None)) => fail(app, lease, stop, "file_damaged", Ended::Done).await,
-        // The reader panicked; the message may hold anything and stays out of the log.
-        Ok(Err(_)) => try_again(app, lease, stop, &document, "reader_failed").await,
-        Err(_) => try_again(app, lease, stop, &document, "reader_timeout").await,
+        Some(Ok(reading)) => record(app, lease, stop, reading, took).await,
+        Some(Err(failure)) => failed(app, lease, stop, &document, failure).await,
+        None => fail(app, lease, stop, "file_damaged", Ended::Done).await,
     }
 }
 
@@ -185,12 +205,14 @@ async fn record(app: &App, lease: &Lease, stop: &Stop, reading: CardReading, too
 }
 
 /// The reader reports a failure.
-async fn failed(app: &App, lease: &Lease, stop: &Stop, document: &Document, error: &FileError) -> Ended {
-    match blame(error) {
-        Blame::File => fail(app, lease, stop, error.code(), Ended::Done).await,
-        Blame::Reader => try_again(app, lease, stop, document, error.code()).await,
+async fn failed(app: &App, lease: &Lease, stop: &Stop, document: &Document, failure: Failure) -> Ended {
+    let code = failure.code;
+    match failure.blame {
+        Blame::File => fail(app, lease, stop, code, Ended::Done).await,
+        Blame::Reader => try_again(app, lease, stop, document, code).await,
+        Blame::Neighbour => give_back(app, lease, stop).await,
         Blame::Installation => {
-            error!(document = %lease.id, code = error.code(), "the reader cannot work; see `filot doctor`");
+            error!(document = %lease.id, code, "the reader cannot work; see `filot doctor`");
             match give_back(app, lease, stop).await {
                 Ended::GivenBack => Ended::Again { reason: "reader_unavailable" },
                 other => other,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use filot_cards::assess::{self, Assessment, read_card};
@@ -20,6 +21,7 @@ use crate::config::{Config, Engine, Runtime};
 use crate::decoded::Decoded;
 use crate::models::{ModelError, ModelFolder};
 use crate::pdf::PdfRenderer;
+use crate::program;
 
 /// Everything it takes to turn a file into an assessment. Shared by all threads.
 pub struct Reader {
@@ -29,6 +31,10 @@ pub struct Reader {
     policy: Policy,
     /// What somebody should know, such as that the slower runtime is in use.
     pub notes: Vec<String>,
+    /// It was to read on a GPU and reads on the CPU.
+    pub without_gpu: bool,
+    /// Readings so far in which the GPU failed and the CPU took over.
+    pub fell_back: Arc<AtomicU64>,
 }
 
 /// Why there is no reader.
@@ -43,6 +49,9 @@ pub enum ReaderError {
          fetches the one for the CPU, `scripts/gpu-runtime.sh FOLDER` the one for the GPU (reader.library)"
     )]
     NoLibrary,
+    /// A reader process said so, or did not start.
+    #[error("{0}")]
+    Process(String),
     #[error("no GPU to read with, and gpu.autofallback (OCR_GPU_AUTOFALLBACK) forbids the CPU: {0}")]
     NoGpu(String),
 }
@@ -56,6 +65,25 @@ pub enum FileError {
     Engine(#[from] engine::Error),
 }
 
+/// What [`FileError::code`] can be.
+const CODES: [&str; 15] = [
+    "file_empty",
+    "file_too_large",
+    "not_a_picture",
+    "unsupported_format",
+    "file_truncated",
+    "file_corrupt",
+    "too_many_pixels",
+    "too_many_scans",
+    "pdf_encrypted",
+    "pdf_no_page",
+    "pdf_failed",
+    "decode_timeout",
+    "reader_unavailable",
+    "reader_failed",
+    "reader_timeout",
+];
+
 impl FileError {
     /// The name of this error for programs. Never changes.
     pub fn code(&self) -> &'static str {
@@ -65,6 +93,11 @@ impl FileError {
             Self::Engine(engine::Error::Failed(_)) => "reader_failed",
             Self::Engine(engine::Error::TimedOut(_)) => "reader_timeout",
         }
+    }
+
+    /// The code as this program spells it, if it is one of these.
+    pub fn known_code(text: &str) -> Option<&'static str> {
+        CODES.iter().find(|code| **code == text).copied()
     }
 
     /// Whether the file is to blame, rather than the reader.
@@ -92,28 +125,29 @@ impl Reader {
     /// When the reader cannot work at all; the text says how to mend that.
     pub fn load(config: &Config, threads: usize) -> Result<Self, ReaderError> {
         let mut notes = Vec::new();
+        let fell_back = Arc::default();
+        let mut without_gpu = false;
         let engine: Arc<dyn OcrEngine> = match config.reader.engine {
-            Engine::Native => native(config, threads, &mut notes)?,
+            Engine::Native => native(config, threads, &mut notes, &mut without_gpu, &fell_back)?,
             Engine::Tesseract => {
                 let settings = &config.reader;
                 Arc::new(TesseractEngine::find(&settings.tesseract, settings.tesseract_time_limit())?)
             }
         };
-        Ok(Self::with_engine(config, engine, notes))
+        Ok(Self { without_gpu, fell_back, ..Self::with_engine(config, engine, notes) })
     }
 
     /// A reader with limits and policy of the settings and a given engine.
     pub fn with_engine(config: &Config, engine: Arc<dyn OcrEngine>, notes: Vec<String>) -> Self {
         let pdf = Self::pdf_renderer(config);
-        Self { engine, pdf, limits: config.limits.clone(), policy: config.policy, notes }
+        let (limits, policy) = (config.limits.clone(), config.policy);
+        Self { engine, pdf, limits, policy, notes, without_gpu: false, fell_back: Arc::default() }
     }
 
     /// What draws PDF pages.
     pub(crate) fn pdf_renderer(config: &Config) -> PdfRenderer {
-        // Without a path to itself the program cannot start its child; then PDFs fail and the rest works.
-        let program = std::env::current_exe().unwrap_or_else(|_| "filot".into());
         PdfRenderer::new(
-            program,
+            program::own(),
             Duration::from_secs(config.pdf.time_limit_s),
             Duration::from_secs(config.pdf.cpu_limit_s),
             config.pdf.memory_mb << 20,
@@ -172,11 +206,13 @@ fn native(
     config: &Config,
     threads: usize,
     notes: &mut Vec<String>,
+    without_gpu: &mut bool,
+    fell_back: &Arc<AtomicU64>,
 ) -> Result<Arc<dyn OcrEngine>, ReaderError> {
     let folder = ModelFolder::find(&config.reader)?;
     folder.verify()?;
     let models = Models::from_dir(&folder.path)?;
-    let library = folder.library(&config.reader);
+    let library = folder.library(&config.reader)?;
     if config.reader.runtime != Runtime::Cuda {
         return Ok(Arc::new(on_cpu(config.reader.runtime, &models, library.as_deref(), threads, notes)?));
     }
@@ -184,7 +220,7 @@ fn native(
     let gpu = match on_gpu(config, &models, library.as_deref(), threads) {
         Ok(gpu) => gpu,
         Err(error) if fallback => {
-            metrics::counter!("filot_gpu_fallback_total", "reason" => "no_gpu").increment(1);
+            *without_gpu = true;
             notes.push(format!("reading on the CPU, not on a GPU: {error}"));
             return Ok(Arc::new(on_cpu(Runtime::Auto, &models, library.as_deref(), threads, notes)?));
         }
@@ -196,9 +232,9 @@ fn native(
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = on_cpu(Runtime::Auto, &models, library.as_deref(), threads.min(cores), notes)?;
-    Ok(Arc::new(FallbackEngine::new(Arc::new(gpu), Arc::new(cpu), |error| {
-        metrics::counter!("filot_gpu_fallback_total", "reason" => "gpu_failed").increment(1);
-        tracing::warn!(%error, "the GPU failed: reading on the CPU");
+    let fell_back = Arc::clone(fell_back);
+    Ok(Arc::new(FallbackEngine::new(Arc::new(gpu), Arc::new(cpu), move |_| {
+        fell_back.fetch_add(1, Ordering::Relaxed);
     })))
 }
 

@@ -17,6 +17,9 @@ use crate::config::Config;
 use crate::config::service::Environment;
 use crate::http::{Api, door};
 use crate::queue::Lane;
+use crate::reader::ReaderError;
+use crate::readers::Readers;
+use crate::selftest::child::refuse_where_verdicts_count;
 use crate::store::{Actor, NewUser, Role, Store};
 use crate::telemetry::emf::Emf;
 use crate::telemetry::gauges;
@@ -37,6 +40,9 @@ const SAMPLE_SEED: u64 = 7;
 /// # Errors
 /// When a part is missing or the address cannot be listened on.
 pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()> {
+    if scripted {
+        refuse_where_verdicts_count(&config)?;
+    }
     let _traces = telemetry::start(&config.service)?;
     let emf = cloudwatch(&config);
     let metrics = telemetry::start_metrics(emf.as_ref())?;
@@ -45,7 +51,7 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
     in_runtime(grace, async move |stop: CancellationToken| {
         let worker = worker && config.service.worker.embedded;
         let address = format!("{}:{}", config.service.server.host, config.service.server.port);
-        let app = build(config, scripted).await?;
+        let app = build(config, worker, scripted).await?;
         let listener =
             TcpListener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))?;
         let api = Api::new(app.clone(), Some(metrics.clone()), stop.clone())?;
@@ -86,6 +92,9 @@ pub fn serve(config: Config, worker: bool, scripted: bool) -> anyhow::Result<()>
 /// # Errors
 /// When a part is missing.
 pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()> {
+    if scripted {
+        refuse_where_verdicts_count(&config)?;
+    }
     let _traces = telemetry::start(&config.service)?;
     if lane == Lane::Gpu {
         config.turn_to_gpu();
@@ -94,7 +103,7 @@ pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()
     telemetry::start_metrics(emf.as_ref())?;
     let grace = grace(&config);
     in_runtime(grace, async move |stop: CancellationToken| {
-        let app = build(config, scripted).await?;
+        let app = build(config, true, scripted).await?;
         let mut tasks = JoinSet::new();
         if let Some(emf) = emf {
             tasks.spawn(tell_cloudwatch(app.clone(), emf, stop.clone()));
@@ -109,15 +118,17 @@ pub fn work(mut config: Config, lane: Lane, scripted: bool) -> anyhow::Result<()
     })
 }
 
-async fn build(config: Config, scripted: bool) -> anyhow::Result<App> {
+/// The service; without readers where only the API is wanted.
+async fn build(config: Config, reads: bool, scripted: bool) -> anyhow::Result<App> {
+    if !reads {
+        return Ok(App::with_reader(config, no_reader(), Clock::default()).await?);
+    }
     if !scripted {
         return Ok(App::build(config).await?);
     }
-    if config.service.server.environment == Environment::Production {
-        return Err(anyhow!("--scripted believes whatever a picture says, and has no place in production"));
-    }
     warn!("nothing is read: test pictures say themselves how they end");
-    Ok(App::with_reader(config, crate::selftest::cards::scripted(), Clock::default()).await?)
+    let readers = Readers::start(&config, true).await.map_err(ReaderError::Process)?;
+    Ok(App::with_reader(config, readers.into(), Clock::default()).await?)
 }
 
 /// What CloudWatch is told, if it is told anything.

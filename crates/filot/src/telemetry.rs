@@ -142,6 +142,15 @@ fn describe() {
     describe_gauge!("filot_backup_overdue", "1 when no backup was noted for server.backup_interval_s");
     describe_gauge!("filot_disk_used_percent", "How full the disk of the data folder is");
     describe_gauge!("filot_queue_may_evict", "1 when Redis may throw jobs away: maxmemory-policy");
+    describe_counter!(
+        "filot_reader_restarts_total",
+        "Reader processes that ended and were replaced, by reason"
+    );
+    describe_gauge!("filot_readers_alive", "Reader processes of this process that run");
+    describe_gauge!(
+        "filot_readers_unable",
+        "1 when no reader can be started or a reading does not end, else 0"
+    );
     describe_histogram!("filot_reading_seconds", Unit::Seconds, "Time from begin to decision of one reading");
     describe_histogram!("filot_verdict_seconds", Unit::Seconds, "Time from upload to the end of the reading");
 }

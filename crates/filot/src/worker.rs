@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::app::App;
 use crate::pipeline::{self, Stop};
@@ -55,6 +55,12 @@ impl Worker {
             let Ok(first) = Arc::clone(&free).acquire_owned().await else { break };
             if stop.is_cancelled() {
                 break;
+            }
+            if !worker.app.reader.can_read().await {
+                // Whoever else can read takes them.
+                drop(first);
+                worker.rest(&mut signals, &stop).await;
+                continue;
             }
             let leases = worker.claim(1 + free.available_permits()).await;
             if leases.is_empty() {
@@ -133,9 +139,11 @@ impl Worker {
         drop(permit);
     }
 
-    /// Keeps a lease alive. A lease that is lost changes nothing here: the guard of the row decides whose result counts.
+    /// Keeps a lease alive for as long as a document can be in hand; after that nothing does, and the lease ends, so that
+    /// others read what hangs here. A lease that is lost changes nothing here: the guard of the row decides whose result counts.
     async fn heartbeat(&self, lease: &Lease) -> std::convert::Infallible {
-        loop {
+        let end = Instant::now() + pipeline::longest(&self.app);
+        while Instant::now() < end {
             sleep(self.lease() / 3).await;
             match self.app.queue.extend(lease, self.lease()).await {
                 Ok(true) => {}
@@ -146,6 +154,8 @@ impl Worker {
                 warn!(document = %lease.id, %error, "no heartbeat");
             }
         }
+        error!(document = %lease.id, "in hand for longer than any work takes: left to others");
+        std::future::pending().await
     }
 
     async fn wind_up(&self, mut tasks: JoinSet<()>, stops: &Stop) {

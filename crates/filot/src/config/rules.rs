@@ -49,6 +49,11 @@ fn ranges(config: &Service, problems: &mut Vec<String>) {
     need(w.max_attempts >= 1, "worker.max_attempts must be at least 1");
     need(w.concurrency <= 1024, "worker.concurrency must be at most 1024");
     need(w.poll_ms >= 10, "worker.poll_ms must be at least 10");
+    need((1..=3600).contains(&w.read_timeout_s), "worker.read_timeout_s must lie between 1 and 3600");
+    need(
+        (64..=1 << 20).contains(&w.reader_memory_mb),
+        "worker.reader_memory_mb must lie between 64 and 1048576",
+    );
     need(w.reaper_interval_ms >= 10, "worker.reaper_interval_ms must be at least 10");
     need(config.gpu.concurrency >= 1, "gpu.concurrency must be at least 1 (OCR_GPU_CONCURRENCY)");
     need((1..=16).contains(&config.gpu.streams), "gpu.streams must lie between 1 and 16");

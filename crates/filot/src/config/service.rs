@@ -122,6 +122,11 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// Returns whether documents are only played with here: nobody's verdict may come from a scripted reader elsewhere.
+    pub fn is_for_play(self) -> bool {
+        self == Self::Development
+    }
+
     /// As `NODE_ENV` spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -270,6 +275,7 @@ pub struct Worker {
     pub poll_ms: u64,
     pub reaper_interval_ms: u64,
     pub read_timeout_s: u64,
+    pub reader_memory_mb: u64,
 }
 
 impl Worker {

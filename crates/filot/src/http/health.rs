@@ -44,6 +44,8 @@ struct Look {
     storage: bool,
     /// `None` when it is not used.
     temporal: Option<bool>,
+    /// `None` when this instance reads nothing.
+    readers: Option<bool>,
 }
 
 /// Whether each part answers.
@@ -56,6 +58,9 @@ pub(super) struct Checks {
     /// Only when Temporal is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     temporal: Option<Check>,
+    /// Only when this instance reads documents: whether its readers can be started and readings end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readers: Option<Check>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -106,7 +111,8 @@ pub(super) async fn health(State(api): State<Api>) -> axum::Json<HealthView> {
 pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, axum::Json<HealthView>) {
     let view = view(&api).await;
     // Uploads are accepted without a queue: the reaper makes up for it.
-    let ready = view.checks.database.ok && view.checks.storage.ok && !api.stop.is_cancelled();
+    let reads = view.checks.readers.as_ref().is_none_or(|readers| readers.ok);
+    let ready = view.checks.database.ok && view.checks.storage.ok && reads && !api.stop.is_cancelled();
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, axum::Json(view))
 }
 
@@ -146,7 +152,11 @@ async fn view(api: &Api) -> HealthView {
     let app = &api.app;
     let config = &app.config.service;
     let queue_kind = app.queue.kind();
-    let ok = look.database && look.queue && look.storage && look.temporal != Some(false);
+    let ok = look.database
+        && look.queue
+        && look.storage
+        && look.temporal != Some(false)
+        && look.readers != Some(false);
     HealthView {
         ok,
         status: if ok { "ok" } else { "degraded" },
@@ -165,6 +175,7 @@ async fn view(api: &Api) -> HealthView {
             queue: Check { ok: look.queue, kind: queue_kind },
             storage: Check { ok: look.storage, kind: app.blobs.kind() },
             temporal: look.temporal.map(|ok| Check { ok, kind: "temporal" }),
+            readers: look.readers.map(|ok| Check { ok, kind: "processes" }),
         },
     }
 }
@@ -189,6 +200,7 @@ async fn look(api: &Api) -> Look {
         queue: matches!(queue, Ok(Ok(()))),
         storage: matches!(storage, Ok(Ok(()))),
         temporal: temporal.map_or(Some(false), |answer| answer.map(|answer| answer.is_ok())),
+        readers: app.reader.condition().map(|condition| condition.is_well()),
     };
     *latest = Some((Instant::now(), look));
     look

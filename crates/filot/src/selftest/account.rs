@@ -35,9 +35,15 @@ pub fn end_of(script: Script) -> (Status, Verification) {
         Script::Approve | Script::FailsOnce => (Status::Completed, Verification::AutoApproved),
         Script::Review => (Status::Completed, Verification::PendingManualReview),
         Script::Reject => (Status::Completed, Verification::AutoRejected),
-        Script::Unreadable | Script::Fails | Script::Panics | Script::Aborts => {
-            (Status::Failed, Verification::Pending)
-        }
+        Script::Unreadable
+        | Script::Fails
+        | Script::Panics
+        | Script::Aborts
+        | Script::Hangs
+        | Script::Loops
+        | Script::Faults
+        | Script::Leaks
+        | Script::Babbles => (Status::Failed, Verification::Pending),
     }
 }
 

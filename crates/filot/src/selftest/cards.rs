@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use filot_cards::decide::Decision;
+use filot_cards::kind::DeclaredType;
 use filot_ocr::engine;
 use filot_ocr::image::{ImageError, Limits, Photo};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use jiff::civil::Date;
 use serde_json::json;
 
 use super::person::Person;
-use crate::card_reader::{CardReader, CardReading};
+use crate::card_reader::{CardReader, CardReading, File};
 use crate::reader::FileError;
 
 /// What a document makes of its reader.
@@ -33,11 +35,21 @@ pub enum Script {
     Aborts = 6,
     /// The reader fails the first time that this process reads it, then approves.
     FailsOnce = 7,
+    /// The reader sleeps and never ends, each time.
+    Hangs = 8,
+    /// The reader works and never ends, each time.
+    Loops = 9,
+    /// The reader makes a fault of memory (signal 11), each time.
+    Faults = 10,
+    /// The reader takes memory without end, each time.
+    Leaks = 11,
+    /// The reader writes to its standard output what no reader says, each time.
+    Babbles = 12,
 }
 
 impl Script {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Approve,
         Self::Review,
         Self::Reject,
@@ -46,6 +58,11 @@ impl Script {
         Self::Panics,
         Self::Aborts,
         Self::FailsOnce,
+        Self::Hangs,
+        Self::Loops,
+        Self::Faults,
+        Self::Leaks,
+        Self::Babbles,
     ];
 }
 
@@ -80,10 +97,19 @@ fn picture(pixels: &[u8]) -> Bytes {
     png.into()
 }
 
-/// The reader that obeys such documents. It reads nothing: what a picture says of itself is believed.
+/// Name of the reader that obeys such documents.
+pub const SCRIPTED: &str = "scripted";
+
+/// The reader that obeys such documents, on threads of this process.
 pub fn scripted() -> CardReader {
+    CardReader::new(SCRIPTED, obeying())
+}
+
+/// Does what such documents say. It reads nothing: what a picture says of itself is believed.
+pub(crate) fn obeying()
+-> impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static {
     let failed = Mutex::new(HashSet::new());
-    CardReader::new("scripted", move |file, _, _| {
+    move |file, _, _| {
         let photo = Photo::decode(file.bytes, &Limits::default())?;
         if photo.pixels.width() < 2 {
             return Err(ImageError::Corrupt("no script in it").into());
@@ -107,7 +133,12 @@ pub fn scripted() -> CardReader {
                 return Err(FileError::Engine(engine::Error::Failed(said())));
             }
             Script::Panics => panic!("{}", said()),
-            Script::Aborts => std::process::abort(),
+            Script::Aborts
+            | Script::Hangs
+            | Script::Loops
+            | Script::Faults
+            | Script::Leaks
+            | Script::Babbles => misbehave(script),
         };
         let number = u32::from_be_bytes([0, number[0], number[1], number[2]]);
         let (result, text) = match &person {
@@ -117,21 +148,40 @@ pub fn scripted() -> CardReader {
         let result = serde_json::value::to_raw_value(&result)
             .map_err(|error| engine::Error::Failed(error.to_string()))?;
         Ok(CardReading { decision, score, result, text })
-    })
+    }
+}
+
+/// What native code can do to its process.
+fn misbehave(script: Script) -> ! {
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    loop {
+        match script {
+            Script::Hangs => std::thread::sleep(Duration::from_secs(3600)),
+            Script::Loops => std::hint::spin_loop(),
+            // The runtime's own handler lets the second one through.
+            Script::Faults => _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSEGV),
+            // Written to, so that it is really there.
+            Script::Leaks => {
+                taken.push(vec![1; 8 << 20]);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Script::Babbles => {
+                let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), b"an assertion failed\n");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            _ => std::process::abort(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use filot_cards::kind::DeclaredType;
-
-    use crate::card_reader::File;
-
     use super::*;
 
     #[test]
     fn a_card_is_read_as_it_says() {
-        let (reader, today) = (scripted(), jiff::civil::date(2026, 11, 23));
-        let read = |bytes: &Bytes| reader.read(File { bytes, decoded: None }, DeclaredType::Ktp, today);
+        let (reader, today) = (obeying(), jiff::civil::date(2026, 11, 23));
+        let read = |bytes: &Bytes| reader(File { bytes, decoded: None }, DeclaredType::Ktp, today);
         for (script, decision) in [
             (Script::Approve, Decision::AutoApprove),
             (Script::Review, Decision::NeedsReview),

@@ -151,8 +151,10 @@ impl Drop for Service {
 /// The child itself.
 ///
 /// # Errors
-/// When a part of the service is missing, or a fail point is asked for that this build does not have.
+/// When a part of the service is missing, a fail point is asked for that this build does not have, or the settings are
+/// those of an installation whose verdicts count.
 pub fn run(config: Config, user: UserId, failpoint: Option<&str>) -> anyhow::Result<()> {
+    refuse_where_verdicts_count(&config)?;
     if let Some(failpoint) = failpoint {
         arm(failpoint)?;
     }
@@ -167,6 +169,21 @@ pub fn run(config: Config, user: UserId, failpoint: Option<&str>) -> anyhow::Res
         let _ = tokio::join!(worker, upkeep);
         Ok(())
     })
+}
+
+/// A scripted reader believes whatever a picture says, and a fail point kills the process.
+///
+/// # Errors
+/// In production and staging.
+pub(crate) fn refuse_where_verdicts_count(config: &Config) -> anyhow::Result<()> {
+    let environment = config.service.server.environment;
+    anyhow::ensure!(
+        environment.is_for_play(),
+        "scripted readers and fail points believe or break whatever a test says and are refused in {}; unset NODE_ENV, \
+         and use another database",
+        environment.as_str()
+    );
+    Ok(())
 }
 
 #[cfg(debug_assertions)]
@@ -210,4 +227,33 @@ async fn take_orders(app: App, user: UserId) {
 /// A scripted card as `user` would send it.
 pub fn upload(user: UserId, bytes: bytes::Bytes) -> Upload {
     Upload { user, card_type: CardType::Ktp, media_type: Some("image/png".into()), bytes, idempotency: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::service::Environment;
+
+    /// O8: what believes a picture, or dies on purpose, has no place where verdicts count.
+    #[test]
+    fn scripts_and_fail_points_are_refused_where_verdicts_count() {
+        let data = tempfile::tempdir().unwrap().path().join("data");
+        for environment in [Environment::Production, Environment::Staging] {
+            let mut config = Config::from_parts("", &[]).unwrap();
+            config.service.server.environment = environment;
+            config.service.server.data_dir.clone_from(&data);
+            let user = UserId::new();
+            let attempts = [
+                run(config.clone(), user, None),
+                run(config.clone(), user, Some("intake.before_blob")),
+                serve::serve(config.clone(), true, true),
+                serve::work(config, Lane::Cpu, true),
+            ];
+            for refused in attempts {
+                let told = refused.unwrap_err().to_string();
+                assert!(told.contains("are refused in"), "{told}");
+            }
+        }
+        assert!(!data.exists(), "something was made");
+    }
 }

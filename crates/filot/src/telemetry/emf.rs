@@ -103,6 +103,13 @@ const TABLE: &[Row] = &[
         unit: Unit::Count,
         dimensions: &[("outcome", "Success")],
     },
+    Row { source: "filot_readers_unable", name: "filot.readers.unable", unit: Unit::Count, dimensions: &[] },
+    Row {
+        source: "filot_reader_restarts_total",
+        name: "filot.readers.restart_count",
+        unit: Unit::Count,
+        dimensions: &[("reason", "Reason")],
+    },
     Row {
         source: "filot_gpu_fallback_total",
         name: "filot.gpu.fallback_count",

@@ -276,15 +276,18 @@ impl AppSteps {
         Ok(Some(Reading { outcome, review_id: review.map(|review| review.id.0) }))
     }
 
-    /// Keeps the row's lease alive.
+    /// Keeps the row's lease alive for as long as a document can be in hand.
     async fn hold(&self, lease: &Lease) -> Infallible {
         let length = self.app.config.service.worker.lease();
-        loop {
+        let end = tokio::time::Instant::now() + pipeline::longest(&self.app);
+        while tokio::time::Instant::now() < end {
             tokio::time::sleep(length / 3).await;
             if let Err(error) = self.app.store.extend_processing(lease.id, lease.token, length).await {
                 warn!(document = %lease.id, %error, "no heartbeat");
             }
         }
+        error!(document = %lease.id, "in hand for longer than any work takes: left to others");
+        std::future::pending().await
     }
 }
 

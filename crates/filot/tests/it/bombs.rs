@@ -129,11 +129,12 @@ fn bombs_neither_take_long_nor_much_memory() {
         fs::write(&path, bytes).unwrap();
         let start = Instant::now();
         let seen = watch(&path, 1);
-        let took = start.elapsed();
+        let (took, work) = (start.elapsed(), seen.work);
         let record = &seen.records[0];
         assert_eq!(record.get("error").is_some(), refused, "{name}: {record}");
-        // Start of the program and loading of the networks included.
-        assert!(took < Duration::from_secs(5), "{name} took {took:?}");
+        // Start of the program and loading of the networks included. Processor time tells work from a busy machine.
+        assert!(work < Duration::from_secs(5), "{name} took {work:?} of a processor");
+        assert!(took < Duration::from_secs(120), "{name} took {took:?}");
         // The child that looks through ten thousand pages comes on top; it may use 256 MiB, and the guarantee is as much.
         assert!(seen.peak_mib <= usual + 128, "{name}: {} MiB, usually {usual}", seen.peak_mib);
         fs::remove_file(&path).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use filot::app::{self, App};
+use filot::app::App;
 use filot::clock::Clock;
 use filot::config::{Config, Runtime};
 use filot::document::{Document, Status};
@@ -85,13 +85,16 @@ async fn without_a_gpu_its_worker_reads_on_the_cpu_and_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_gpu_and_without_permission_to_fall_back_its_worker_does_not_start() {
     let deployment = Deployment::embedded().with("OCR_GPU_AUTOFALLBACK", "false");
-    let refused = App::build(gpu_worker(&deployment)).await.err().unwrap();
-    let app::Error::Reader(ReaderError::NoGpu(reason)) = refused else { panic!("{refused}") };
+    let Err(ReaderError::NoGpu(reason)) = Reader::load(&gpu_worker(&deployment), 1) else {
+        panic!("it reads")
+    };
     assert!(reason.contains("libonnxruntime_providers_cuda.so"), "{reason}");
 
+    // The worker hears it from its reader process, and says so.
     let withheld = deployment.with("NVIDIA_VISIBLE_DEVICES", "none");
-    let refused = App::build(gpu_worker(&withheld)).await.err().unwrap().to_string();
-    assert!(refused.contains("NVIDIA_VISIBLE_DEVICES is none"), "{refused}");
+    let refused = crate::program::filot_on(Some(&withheld), &["worker", "--lane", "gpu"]);
+    assert_eq!(refused.status, 69, "{}", refused.stderr);
+    assert!(refused.stderr.contains("NVIDIA_VISIBLE_DEVICES is none"), "{}", refused.stderr);
 }
 
 /// A reader whose device is taken away after some calls.

@@ -122,7 +122,10 @@ fn thousands_of_damaged_files_do_no_harm() {
     let seen = watch(folder.path(), 4);
     assert_eq!(seen.records.len(), FILES, "the program ended early with status {}", seen.status);
     assert_eq!(seen.status, 65);
-    assert!(seen.longest_wait < Duration::from_secs(5), "{:?} without a result", seen.longest_wait);
+    // A file that loops shows in processor time, of four readers at once, however busy the machine is; one that sleeps
+    // shows in a wait that no busy machine explains.
+    assert!(seen.longest_work < Duration::from_secs(20), "{:?} of work for one result", seen.longest_work);
+    assert!(seen.longest_wait < Duration::from_secs(120), "{:?} without a result", seen.longest_wait);
     assert!(seen.peak_mib <= usual + 256, "{} MiB, usually {usual}", seen.peak_mib);
 
     let (mut refused, mut read) = (0, 0);

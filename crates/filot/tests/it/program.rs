@@ -52,7 +52,7 @@ pub(crate) fn filot_on(deployment: Option<&Deployment>, arguments: &[&str]) -> E
     finish(command, b"")
 }
 
-fn models() -> PathBuf {
+pub(crate) fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models")
 }
 
@@ -87,6 +87,10 @@ pub(crate) fn finish(mut command: Command, input: &[u8]) -> Ended {
 pub(crate) struct Watched {
     pub(crate) status: i32,
     pub(crate) records: Vec<Value>,
+    /// Most processor time that passed between two results, of the program and of children that have ended.
+    pub(crate) longest_work: Duration,
+    /// Processor time up to the last result.
+    pub(crate) work: Duration,
     /// Longest time without a result.
     pub(crate) longest_wait: Duration,
     /// Most memory the process ever held, in MiB.
@@ -100,19 +104,32 @@ pub(crate) fn watch(folder: &Path, jobs: usize) -> Watched {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let status_file = format!("/proc/{}/status", child.id());
     let mut records = Vec::new();
-    let (mut longest_wait, mut peak_mib) = (Duration::ZERO, 0);
-    let mut last = Instant::now();
+    let (mut longest_work, mut longest_wait, mut peak_mib) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut last, mut worked) = (Instant::now(), Duration::ZERO);
+    let stat_file = format!("/proc/{}/stat", child.id());
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         records.push(serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}")));
+        let work = processor_time(&stat_file).unwrap_or(worked);
         // The first result also waits for the networks to load.
         if records.len() > 1 {
             longest_wait = longest_wait.max(last.elapsed());
+            longest_work = longest_work.max(work.saturating_sub(worked));
         }
-        last = Instant::now();
+        (last, worked) = (Instant::now(), work);
         peak_mib = peak_mib.max(peak(&status_file).unwrap_or(0));
     }
-    Watched { status: child.wait().unwrap().code().unwrap_or(-1), records, longest_wait, peak_mib }
+    let status = child.wait().unwrap().code().unwrap_or(-1);
+    Watched { status, records, longest_work, work: worked, longest_wait, peak_mib }
+}
+
+/// Processor time that a process has had, and its ended children: fields 14 to 17 of `/proc/PID/stat`, in hundredths of a
+/// second.
+pub(crate) fn processor_time(stat_file: &str) -> Option<Duration> {
+    let text = std::fs::read_to_string(stat_file).ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 10))
 }
 
 fn peak(status_file: &str) -> Option<u64> {

@@ -79,7 +79,7 @@ impl Alarm {
     /// What there is of the rule's metric, under exactly its dimensions.
     pub(crate) fn points(&self, metrics: &[Metric]) -> Vec<(i64, f64)> {
         let mut dimensions = self.dimensions.clone();
-        dimensions.insert("Environment".to_owned(), "staging".to_owned());
+        dimensions.insert("Environment".to_owned(), "development".to_owned());
         let own = |metric: &&Metric| {
             metric.namespace == self.namespace
                 && metric.name == self.metric
