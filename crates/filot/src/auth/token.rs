@@ -53,8 +53,10 @@ impl Tokens {
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[AUDIENCE]);
         Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
+            encoding: EncodingKey::from_secret(secret)
+                .expect("the settings and the key file refuse empty secrets"),
+            decoding: DecodingKey::from_secret(secret)
+                .expect("the settings and the key file refuse empty secrets"),
             validation,
             issuer: issuer.to_owned(),
             lifetime,

@@ -5,18 +5,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use filot_cards::checks::{Check, CheckCode, Outcome};
-use filot_cards::field::{Field, FieldKey};
+use filot_cards::field::{Field, FieldKey, Source};
+use filot_cards::typed::Expected;
 
 use super::Console;
 use super::failure::{Failure, Result};
 use super::language::Language;
 use super::page::{Page, html};
 use super::session::Signed;
-use super::viewer::{self, Look, Picture, Pictures, Region, Shown};
+use super::viewer::{self, Look, Picture, Pictures, Region, Shown, VEILED};
 use crate::desk::{self, Case, Reason};
-use crate::document::ReviewId;
+use crate::document::{ReviewId, Ruling, Stage};
 use crate::retake;
-use crate::store::{Actor, AuditEntry, ReviewStatus, Ruling};
+use crate::store::{Actor, AuditEntry, ReviewStatus};
 
 #[derive(Template)]
 #[template(path = "review.html")]
@@ -30,6 +31,12 @@ struct Review {
     score: Option<u8>,
     corrected_score: Option<u8>,
     failure: Option<String>,
+    /// Why what was asked for did not happen.
+    problem: Option<&'static str>,
+    /// The officer has to look at the photo first.
+    unseen: bool,
+    /// Why approving it takes two.
+    two_people: Vec<&'static str>,
     findings: Vec<&'static str>,
     fields: Vec<FieldView>,
     opinions: Vec<String>,
@@ -60,6 +67,7 @@ struct ViewerView {
 }
 
 struct PictureView {
+    /// Of the real one.
     href: String,
     width: f32,
     height: f32,
@@ -76,6 +84,8 @@ struct FieldView {
     /// What stood there before the officer's correction.
     before: Option<String>,
     confirmed: bool,
+    /// What was expected instead of what was typed.
+    refused: Option<&'static str>,
     /// Somebody has said what stands there; the reader's confidence no longer counts.
     checked: bool,
     missing: bool,
@@ -99,6 +109,8 @@ struct Crop {
     w: f32,
     h: f32,
     href: String,
+    /// The real one, where this is not.
+    clear: String,
     width: f32,
     height: f32,
 }
@@ -108,6 +120,8 @@ struct DecisionView {
     key: &'static str,
     text: &'static str,
     reasons: Vec<ReasonView>,
+    /// What was written before, where it comes back.
+    note: String,
 }
 
 struct ReasonView {
@@ -121,28 +135,49 @@ pub(super) fn parse(id: &str) -> Result<ReviewId> {
     id.parse().map_err(|_| Failure::NotFound)
 }
 
+/// What comes back to an officer whose wish was not fulfilled.
+#[derive(Default)]
+pub(super) struct Returned {
+    pub(super) problem: Option<&'static str>,
+    pub(super) unseen: bool,
+    /// A value that was refused.
+    pub(super) value: Option<(FieldKey, String, Expected)>,
+    pub(super) note: Option<(Ruling, String)>,
+}
+
 pub(super) async fn show(
     State(console): State<Console>,
     who: Signed,
     Path(id): Path<String>,
 ) -> Result<Response> {
     console.settle().await;
-    let id = parse(&id)?;
-    let review = console.app.store.review(id).await?;
-    let mine = review.claimed.is_some_and(|(by, _)| by == who.officer().id);
-    if review.status != ReviewStatus::Pending || !mine {
-        return not_held(&console, &who, id).await;
+    let look = Look::of(&who.query);
+    page(&console, &who, parse(&id)?, look, StatusCode::OK, Returned::default()).await
+}
+
+/// The page of a review, if the officer has it before them.
+pub(super) async fn page(
+    console: &Console,
+    who: &Signed,
+    id: ReviewId,
+    look: Look,
+    status: StatusCode,
+    returned: Returned,
+) -> Result<Response> {
+    let review = desk::review_for(&console.app, who.officer(), id).await?;
+    if !review.is_held_by(who.officer().id, console.app.clock.now()) {
+        return not_held(console, who, id).await;
     }
     let case = desk::look(&console.app, who.officer(), id).await?;
     let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", case.document.id));
     let action = "review.view";
     let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
     console.app.store.audit(entry).await?;
-    let page = Page::of(&console, &who, format!("/console/reviews/{id}")).await?;
-    let opinions = opinions(&console, &who, &case).await?;
-    let history = history(&console, &who, &case).await?;
-    let review = Review { history, ..view(&console, &who, page, case, opinions) };
-    Ok(html(StatusCode::OK, &review))
+    let page = Page::of(console, who, format!("/console/reviews/{id}")).await?;
+    let opinions = opinions(console, who, &case).await?;
+    let history = history(console, who, &case).await?;
+    let review = Review { history, opinions, ..view(console, who, page, case, look, returned) };
+    Ok(html(status, &review))
 }
 
 /// Why the officer cannot see it, and what they can do about it.
@@ -179,6 +214,9 @@ async fn opinions(console: &Console, who: &Signed, case: &Case) -> Result<Vec<St
         let note = ruling.note.as_ref().map(|note| format!(" “{note}”")).unwrap_or_default();
         out.push(format!("{name}: {} ({reason}).{note}", who.language.ruling(ruling.ruling)));
     }
+    if let Some(said) = case.review.buli2_answer.filter(|_| case.review.stage == Stage::Admin) {
+        out.push(format!("BULI2: {}.", who.language.ruling(said.into())));
+    }
     Ok(out)
 }
 
@@ -191,9 +229,31 @@ async fn history(console: &Console, who: &Signed, case: &Case) -> Result<Option<
     Ok(Some(who.language.retaken(case.document.retakes, reason)))
 }
 
-fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: Vec<String>) -> Review {
+/// What stands against one person's approval, in words. A second officer is not told what BULI2 said.
+fn two_people(language: Language, case: &Case) -> Vec<&'static str> {
+    let (w, against) = (language.words(), case.against());
+    [
+        (against.rejected, w.against_rejected),
+        (against.unread, w.against_unread),
+        (against.failed, w.against_failed),
+        (against.unchecked, w.against_unchecked),
+        (against.retyped, w.against_retyped),
+        (against.buli2 && case.review.stage != Stage::Second, w.against_buli2),
+    ]
+    .into_iter()
+    .filter_map(|(holds, words)| holds.then_some(words))
+    .collect()
+}
+
+fn view(
+    console: &Console,
+    who: &Signed,
+    mut page: Page,
+    case: Case,
+    look: Look,
+    returned: Returned,
+) -> Review {
     let language = who.language;
-    let look = Look::of(&who.query);
     page.reveal = look.reveal;
     let id = case.review.id.to_string();
     let pictures = Pictures::of(case.place.as_ref());
@@ -220,6 +280,12 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
         "weak" => 1,
         _ => 2,
     };
+    if let Some((key, value, expected)) = returned.value
+        && let Some(field) = fields.iter_mut().find(|field| field.key == key.as_str())
+    {
+        field.value = value;
+        field.refused = Some(language.sentence(expected.sentence()));
+    }
     fields
         .sort_by_key(|field| (rank(field), if rank(field) == 2 { 0 } else { field.confidence.unwrap_or(0) }));
     let age = console.app.clock.now().duration_since(case.review.created_at).as_secs();
@@ -236,10 +302,14 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
             language,
             retake::attempts_left(&console.app, &case.document) > 0,
             fields.iter().any(|field| field.before.is_some()),
+            returned.note,
         ),
+        problem: returned.problem,
+        unseen: returned.unseen,
+        two_people: two_people(language, &case),
         findings: findings.collect(),
         fields,
-        opinions,
+        opinions: Vec::new(),
         history: None,
         viewer: viewer_view(&case, &pictures, &look, &id),
         id,
@@ -249,6 +319,12 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
 
 fn href(id: &str, picture: &Picture) -> String {
     format!("/console/reviews/{id}/{}.jpg", picture.name)
+}
+
+/// What a page shows until the officer wants to see it.
+fn veiled(id: &str, picture: &Picture, look: &Look) -> String {
+    let real = href(id, picture);
+    if look.reveal { real } else { format!("{real}?{VEILED}=1") }
 }
 
 fn field(
@@ -273,7 +349,8 @@ fn field(
         .filter(|check| check.outcome != Outcome::Pass && check.fields.contains(&key))
         .map(|check| language.sentence(check.officer))
         .collect();
-    let confidence = present.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
+    let read_only = present.filter(|field| field.source != Source::Person);
+    let confidence = read_only.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
     // What contradicts something is surely wrong somewhere; what is only unsure may well be right.
     let contradicted = checks.iter().any(|check| {
         check.outcome != Outcome::Pass
@@ -305,6 +382,7 @@ fn field(
         original,
         before,
         confirmed: correction.is_some() && !changed,
+        refused: None,
         checked: correction.is_some(),
         missing: present.is_none(),
         words: key.vocabulary().join("|"),
@@ -318,7 +396,8 @@ fn field(
             y: region.y,
             w: region.width,
             h: region.height,
-            href: href(id, picture),
+            href: veiled(id, picture, look),
+            clear: href(id, picture),
             width: picture.width,
             height: picture.height,
         }),
@@ -349,7 +428,7 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
         original: seen(&pictures.original),
         straightened: pictures.straightened.as_ref().map(seen),
         is_original,
-        href: href(id, picture),
+        href: veiled(id, picture, look),
         width: picture.width,
         height: picture.height,
         shown: viewer::shown(picture, region, look.turn),
@@ -365,7 +444,12 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
     }
 }
 
-fn decisions(language: Language, can_retake: bool, corrected: bool) -> Vec<DecisionView> {
+fn decisions(
+    language: Language,
+    can_retake: bool,
+    corrected: bool,
+    note: Option<(Ruling, String)>,
+) -> Vec<DecisionView> {
     let view = |reason: Reason| ReasonView {
         code: reason.as_str(),
         text: language.sentence(reason.officer()),
@@ -380,6 +464,7 @@ fn decisions(language: Language, can_retake: bool, corrected: bool) -> Vec<Decis
             key,
             text: language.ruling(ruling),
             reasons: reasons(ruling),
+            note: note.iter().find(|(of, _)| *of == ruling).map(|(_, text)| text.clone()).unwrap_or_default(),
         })
         .collect()
 }

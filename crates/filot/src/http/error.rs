@@ -65,7 +65,6 @@ codes! {
     LinkInvalid = "link_invalid", 403, "The link is not valid";
     LinkExpired = "link_expired", 403, "The link has expired";
     NotFound = "not_found", 404, "Not found";
-    ReviewUnknown = "review_unknown", 404, "There is no such review";
     RouteNotFound = "route_not_found", 404, "No such route";
     MethodNotAllowed = "method_not_allowed", 405, "This route does not take this method";
     EmailTaken = "email_taken", 409, "The e-mail has an account";
@@ -95,6 +94,7 @@ codes! {
     Internal = "internal", 500, "Something went wrong here";
     Unavailable = "unavailable", 503, "A part of the service is unavailable";
     Busy = "busy", 503, "The service is busy";
+    ReviewUnknown = "review_unknown", 503, "There is no such review, or none yet";
     TimedOut = "timeout", 503, "The request took too long";
 }
 

@@ -7,6 +7,7 @@ mod m0001_initial;
 mod m0002_reviews;
 mod m0003_desk;
 mod m0004_retake;
+mod m0008_people;
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_reviews::Migration),
             Box::new(m0003_desk::Migration),
             Box::new(m0004_retake::Migration),
+            Box::new(m0008_people::Migration),
         ]
     }
 }

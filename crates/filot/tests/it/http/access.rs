@@ -103,7 +103,8 @@ async fn no_forged_token_is_accepted() {
     let secret = server.inner.app.keys.jwt.expose_secret().as_bytes().to_vec();
     let genuine: Claims = jsonwebtoken::dangerous::insecure_decode::<Claims>(&who.access).unwrap().claims;
     let sign = |claims: &Value, algorithm: Algorithm, secret: &[u8]| {
-        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).unwrap()
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret).unwrap())
+            .unwrap()
     };
     let claims = serde_json::to_value(&genuine).unwrap();
     let own = |claims: &Value| sign(claims, Algorithm::HS256, &secret);

@@ -162,7 +162,7 @@ async fn people_of_stack_auth_get_in_and_take_over_nobody() {
         ("signed with the public key as a secret", {
             let secret = key.public["x"].as_str().unwrap().as_bytes();
             let header = Header { kid: Some("one".into()), ..Header::new(Algorithm::HS256) };
-            jsonwebtoken::encode(&header, &good, &EncodingKey::from_secret(secret)).unwrap()
+            jsonwebtoken::encode(&header, &good, &EncodingKey::from_secret(secret).unwrap()).unwrap()
         }),
         ("no key id", jsonwebtoken::encode(&Header::new(Algorithm::ES256), &good, &key.private).unwrap()),
     ];
