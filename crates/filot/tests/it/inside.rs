@@ -207,7 +207,7 @@ async fn nobody_approves_a_card_that_they_have_not_looked_at() {
     budis.post(&format!("{review}/release"), &[("csrf", &budi_token)]).await;
     take(&anis).await;
     assert_eq!(approve(&anis, &token).await.status, 409);
-    assert_eq!(anis.get(&format!("{review}/straightened.jpg")).await.status, 200);
+    assert_eq!(anis.get(&format!("{review}/original.jpg")).await.status, 200);
     assert_eq!(approve(&anis, &token).await.status, 303);
     let trail = desk.it.app.store.audit_about(vec![format!("review:{id}")]).await.unwrap();
     assert!(trail.iter().any(|entry| entry.action == "review.note"));
