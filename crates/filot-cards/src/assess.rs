@@ -14,6 +14,7 @@ use crate::draft::{Draft, Round};
 use crate::field::{Field, FieldKey, Fields, Source};
 use crate::kind::{DeclaredType, DocumentType};
 use crate::score;
+use crate::typed::{canonical, typed};
 
 /// Everything FiLot has to say about one photo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,14 +73,18 @@ pub fn reassess(
 ) -> Assessment {
     let mut fields = recorded.fields.clone();
     for (&key, value) in said {
-        let value = canonical(value);
+        // Values of an earlier release may be none of the field's; the checks then say so.
+        let value = typed(key, value).unwrap_or_else(|_| canonical(value));
         if value.is_empty() {
             fields.remove(&key);
             continue;
         }
         let before = fields.remove(&key);
+        // The confidence is the reader's, who does not vouch for what somebody else says.
+        let confidence =
+            before.as_ref().filter(|field| field.value == value).map_or(0.0, |field| field.confidence);
         let (original, quad) = before.map(|field| (field.original, field.quad)).unwrap_or_default();
-        let (confidence, source) = (1.0, Source::Person);
+        let source = Source::Person;
         fields.insert(key, Field { value, original, confidence, quad, source, repairs: Vec::new() });
     }
     let document = recorded.document_type;
@@ -100,11 +105,6 @@ pub fn reassess(
     }
     checks.sort_by_key(|check| check.code);
     conclude(document, fields, checks, recorded.quality.clone(), recorded.framing, policy)
-}
-
-/// A value as cards print it: capitals, single blanks.
-pub fn canonical(value: &str) -> String {
-    value.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase()
 }
 
 /// Judges what was read. `today` decides ages, validity and the century of two-digit years.
@@ -308,7 +308,11 @@ mod tests {
         assert!(after.score > before.score, "{} {}", before.score, after.score);
         let gender = &after.fields[&FieldKey::Gender];
         assert_eq!((gender.value.as_str(), gender.original.as_str()), ("PEREMPUAN", "LAKI-LAKI"));
-        assert_eq!((gender.confidence, gender.source), (1.0, Source::Person));
+        assert_eq!(
+            (gender.confidence, gender.source),
+            (0.0, Source::Person),
+            "the reader does not vouch for it"
+        );
         let sum: i16 = after.ledger.iter().map(|line| line.points).sum();
         assert_eq!(sum, i16::from(after.score));
     }
@@ -325,6 +329,25 @@ mod tests {
         assert_eq!(outcome(&after, CheckCode::RequiredFields), Some(Outcome::Fail));
         assert!(!after.fields.contains_key(&FieldKey::Name));
         assert_ne!(after.decision, Decision::AutoApprove);
+    }
+
+    #[test]
+    fn typed_values_are_held_against_each_other_like_read_ones() {
+        let (policy, today) = (Policy::default(), jiff::civil::date(2026, 11, 23));
+        let said = |key, value: &str| BTreeMap::from([(key, value.to_owned())]);
+        let outcome_of = |said, code| outcome(&reassess(&recorded(), &said, &policy, today), code);
+        let born = |value| outcome_of(said(FieldKey::BirthDate, value), CheckCode::NikMatchesBirthDate);
+        assert_eq!(born("05-01-1990"), Some(Outcome::Pass));
+        assert_eq!(born("06/01/1990"), Some(Outcome::Fail));
+        // As it may be stored of an earlier release.
+        assert_eq!(born("31-02-1990"), Some(Outcome::NotRun));
+        assert!(CheckCode::NikMatchesBirthDate.is_needed() && CheckCode::BirthDate.is_needed());
+        let other = said(FieldKey::Nik, "3171014501910003");
+        assert_eq!(outcome_of(other, CheckCode::NikMatchesBirthDate), Some(Outcome::Fail));
+        // To confirm a reading keeps what the reader thought of it.
+        let name = &reassess(&recorded(), &said(FieldKey::Name, "siti contoh"), &policy, today).fields
+            [&FieldKey::Name];
+        assert_eq!((name.confidence, name.source), (0.97, Source::Person));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::draft::{Draft, Round};
-use crate::field::{Field, FieldKey, Fields, Repair};
+use crate::field::{Field, FieldKey, Fields, Repair, Source};
 use crate::kind::DocumentType;
 
 /// What a check is about.
@@ -264,7 +264,9 @@ fn reading(case: &Content<'_>, required: &[FieldKey], critical: &[FieldKey]) -> 
         .iter()
         .filter(|(key, field)| {
             let least = if critical.contains(key) { case.policy.min_confidence } else { MIN_CONFIDENCE };
-            (critical.contains(key) || required.contains(key)) && field.confidence < least
+            // What a person typed or confirmed is not the reader's to be unsure of.
+            let read = field.source != Source::Person;
+            read && (critical.contains(key) || required.contains(key)) && field.confidence < least
         })
         .map(|(key, _)| *key)
         .collect();
@@ -276,9 +278,8 @@ fn reading(case: &Content<'_>, required: &[FieldKey], critical: &[FieldKey]) -> 
         })
         .map(|(key, _)| *key)
         .collect();
-    let sure = required
-        .iter()
-        .filter(|key| case.field(**key).is_some_and(|field| field.confidence >= MIN_CONFIDENCE));
+    let is_sure = |field: &Field| field.source == Source::Person || field.confidence >= MIN_CONFIDENCE;
+    let sure = required.iter().filter(|key| case.field(**key).is_some_and(is_sure));
     let legible = 2 * sure.count() >= required.len();
     let outcome = |found: &[FieldKey], otherwise| if found.is_empty() { Outcome::Pass } else { otherwise };
     vec![

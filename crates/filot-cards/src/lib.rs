@@ -22,4 +22,5 @@ mod reading;
 pub mod region;
 pub mod score;
 mod span;
+pub mod typed;
 mod vocabulary;

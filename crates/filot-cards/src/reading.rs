@@ -134,7 +134,7 @@ pub(crate) fn free_text(span: &Span, text: Text) -> Option<Reading> {
 }
 
 /// Without marks that cannot begin or end a value. A point ends an abbreviation only.
-fn trim(value: &str) -> String {
+pub(crate) fn trim(value: &str) -> String {
     let value = value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '(');
     let value =
         value.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | ')' | '\''));

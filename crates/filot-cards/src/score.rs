@@ -141,6 +141,14 @@ fn effect(code: CheckCode, outcome: Outcome) -> Effect {
     }
 }
 
+impl CheckCode {
+    /// Whether a card counts as checked only if this could run. Measured numbers may be missing: what they would show, the
+    /// reading itself shows.
+    pub fn is_needed(self) -> bool {
+        effect(self, Outcome::NotRun) != Effect::None
+    }
+}
+
 /// The score and the lines that sum to it.
 pub(crate) fn score(
     document: DocumentType,

@@ -1,30 +1,34 @@
-//! What officers do with a review: look, take, correct, decide. The one place that knows when a second officer has to
-//! look, too; the rest is the store's.
+//! What officers do with a review: look, take, correct, decide. What it takes to decide is [`people`]'s; the rest is the
+//! store's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use filot_cards::assess::{Assessment, Recorded, canonical, reassess};
+use filot_cards::assess::{Assessment, Recorded, reassess};
+use filot_cards::checks::{CheckCode, Outcome};
+use filot_cards::decide::Decision;
 use filot_cards::field::FieldKey;
+use filot_cards::kind::DocumentType;
+use filot_cards::typed::{Expected, typed};
 use filot_ocr::page::Frame;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
 use crate::app::App;
-use crate::document::{Document, ReviewId, UserId};
+use crate::document::people::{self, Against, Next, Voice, Who};
+use crate::document::{Document, Resolution, ReviewId, Ruling, Stage, UserId, decision_name};
 use crate::keys;
 use crate::store::{
     self, CarriedOut, Claim, Correction, DeskFilter, NewCorrection, NewRuling, Noted, Officer, Review,
-    Ruling, RulingRow, Stage,
+    RulingRow,
 };
 
 mod reasons;
 
 pub use reasons::Reason;
 
-/// Longest value of a field and longest note, in characters.
-pub const MAX_VALUE: usize = 200;
+/// Longest note, in characters.
 pub const MAX_NOTE: usize = 1000;
 /// Rulings carried out in one go.
 const BATCH: u64 = 100;
@@ -39,9 +43,10 @@ pub enum Error {
     /// Nothing was read on this document that could be corrected, or it has no such field.
     #[error("this document has no such field")]
     NoSuchField,
-    #[error("a value may have at most 200 characters and no control characters")]
-    Value,
-    #[error("a note may have at most 1000 characters")]
+    /// The value is none that this field can have on a card.
+    #[error("{0}")]
+    Value(Expected),
+    #[error("a note may have at most 1000 characters and no control characters")]
     Note,
     /// The reason does not go with the ruling.
     #[error("choose one of the reasons listed for this decision")]
@@ -49,6 +54,12 @@ pub enum Error {
     /// The case has had its photos.
     #[error("no more photos can be asked for in this case: approve or reject")]
     NoMoreRetakes,
+    /// The review is about the officer themselves.
+    #[error("nobody has to do with their own documents at the desk")]
+    Own,
+    /// Two have to agree on an approval like this, and nobody else says the same.
+    #[error("neither of the two reviewers approves these values: take the values of one who does, or reject")]
+    Alone,
 }
 
 /// Result of this module.
@@ -84,12 +95,48 @@ pub struct Case {
     pub place: Option<Place>,
 }
 
+impl Case {
+    /// What the fields were read as, and how the checks ended, with the corrections that this officer sees.
+    fn outcomes(&self) -> Option<Vec<(CheckCode, Outcome)>> {
+        match (&self.corrected, &self.recorded) {
+            (Some(now), _) => Some(now.checks.iter().map(|check| (check.code, check.outcome)).collect()),
+            (None, Some(then)) => Some(then.checks.iter().map(|check| (check.code, check.outcome)).collect()),
+            (None, None) => None,
+        }
+    }
+
+    /// The fields that read otherwise to this officer than to the reader; an empty one was taken away.
+    fn typed(&self) -> BTreeMap<FieldKey, String> {
+        let read = |field: &FieldKey| self.recorded.as_ref()?.fields.get(field).map(|field| &field.value);
+        let mut typed = said(&self.corrections);
+        typed.retain(|field, value| read(field).map_or("", String::as_str) != value);
+        typed
+    }
+
+    /// What stands against approving it as this officer sees it.
+    pub fn against(&self) -> Against {
+        let document = &self.document;
+        let outcomes = self.outcomes().unwrap_or_default();
+        let is_card = self.recorded.as_ref().is_some_and(|recorded| {
+            recorded.document_type != DocumentType::Other && !recorded.checks.is_empty()
+        });
+        Against {
+            rejected: document.decision.as_deref() == Some(decision_name(Decision::AutoReject)),
+            unread: !is_card || document.decision.is_none() || document.failure_code.is_some(),
+            failed: outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Fail),
+            unchecked: outcomes.iter().any(|(code, outcome)| *outcome == Outcome::NotRun && code.is_needed()),
+            retyped: self.typed().keys().any(|field| people::is_identity(*field)),
+            buli2: self.review.buli2_answer == Some(Resolution::Rejected),
+        }
+    }
+}
+
 /// Loads a review as `officer` may see it.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, and `Own` for what is about the officer.
 pub async fn look(app: &App, officer: &Officer, id: ReviewId) -> Result<Case> {
-    let review = app.store.review(id).await?;
+    let review = review_for(app, officer, id).await?;
     let document = app.store.document(review.document_id).await?;
     let blind = review.stage != Stage::Admin;
     let mut corrections = app.store.corrections_of(id).await?;
@@ -107,11 +154,20 @@ pub async fn look(app: &App, officer: &Officer, id: ReviewId) -> Result<Case> {
     Ok(Case { review, document, recorded, corrected, corrections, rulings, place })
 }
 
+/// A review, unless it is about the officer themselves.
+///
+/// # Errors
+/// `NotFound` and `Own`.
+pub async fn review_for(app: &App, officer: &Officer, id: ReviewId) -> Result<Review> {
+    let review = app.store.review(id).await?;
+    if review.user_id == officer.id { Err(Error::Own) } else { Ok(review) }
+}
+
 /// Records what the officer says that a field says, and gives the review's new version. The same value again confirms
 /// the reading; an empty one takes the field away.
 ///
 /// # Errors
-/// `Conflict` when the review is not the officer's or has changed.
+/// `Value` for what cannot stand on a card; `Conflict` when the review is not the officer's or has changed.
 pub async fn correct(
     app: &App,
     officer: &Officer,
@@ -120,13 +176,10 @@ pub async fn correct(
     field: FieldKey,
     value: &str,
 ) -> Result<u32> {
-    let value = canonical(value);
-    if value.chars().count() > MAX_VALUE || value.chars().any(char::is_control) {
-        return Err(Error::Value);
-    }
     let case = look(app, officer, id).await?;
     let recorded = case.recorded.as_ref().filter(|recorded| fields_of(recorded).contains(&field));
     let recorded = recorded.ok_or(Error::NoSuchField)?;
+    let value = typed(field, value).map_err(Error::Value)?;
     let fields = case.corrected.as_ref().map_or(&recorded.fields, |assessment| &assessment.fields);
     let old = fields.get(&field).map(|field| field.value.clone());
     let new = NewCorrection { field, old, new: value, expected_version: version };
@@ -135,7 +188,6 @@ pub async fn correct(
 
 /// The fields that the recorded kind of card has.
 pub fn fields_of(recorded: &Recorded) -> &'static [FieldKey] {
-    use filot_cards::kind::DocumentType;
     match recorded.document_type {
         DocumentType::Ktp => &FieldKey::KTP,
         DocumentType::Npwp => &FieldKey::NPWP,
@@ -146,7 +198,7 @@ pub fn fields_of(recorded: &Recorded) -> &'static [FieldKey] {
 /// Notes the officer's decision. It takes effect when it can no longer be undone.
 ///
 /// # Errors
-/// `Reason` and `Note` for what does not fit; what became of a good one is in [`Noted`].
+/// `Reason` and `Note` for what does not fit, `Alone` for what two have to say; what became of a good one is in [`Noted`].
 pub async fn decide(
     app: &App,
     officer: &Officer,
@@ -157,32 +209,43 @@ pub async fn decide(
     note: Option<String>,
 ) -> Result<Noted> {
     let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
+    if note.as_deref().is_some_and(|note| !is_note(note)) {
         return Err(Error::Note);
     }
     if reason.ruling() != ruling {
         return Err(Error::Reason);
     }
-    let review = app.store.review(id).await?;
-    let document = app.store.document(review.document_id).await?;
-    if ruling == Ruling::Retake && crate::retake::attempts_left(app, &document) == 0 {
+    let case = look(app, officer, id).await?;
+    if ruling == Ruling::Retake && crate::retake::attempts_left(app, &case.document) == 0 {
         return Err(Error::NoMoreRetakes);
     }
     let desk = &app.config.service.desk;
-    // An override of an automatic rejection needs two people, always; of other approvals, a share.
-    let overrides = document.decision.as_deref() == Some("auto_reject");
-    let second_look = ruling == Ruling::Approve && (overrides || sampled(desk.second_look_share));
+    let mut others = app.store.voices_on(id).await?;
+    others.retain(|voice| voice.who != Who::Officer(officer.id));
+    let act = Voice { who: Who::Officer(officer.id), ruling, typed: case.typed() };
+    // Of approvals that one person may give, a share is looked at twice.
+    let anyway = sampled(desk.second_look_share);
+    let led = people::next(case.review.stage, &act, &others, case.against(), anyway);
+    if led == Next::Alone {
+        return Err(Error::Alone);
+    }
     let new = NewRuling {
         ruling,
         reason,
         note,
         expected_version: version,
         undo: Duration::from_secs(desk.undo_s),
-        second_look,
+        second_look: led == Next::Pass(Stage::Second),
     };
     let noted = app.store.note_ruling(id, officer, new).await?;
     announce(app, id).await;
     Ok(noted)
+}
+
+/// Whether a note can be kept: not too long, and of nothing but text.
+pub(crate) fn is_note(note: &str) -> bool {
+    let line_break = |c: char| matches!(c, '\n' | '\r' | '\t');
+    note.chars().count() <= MAX_NOTE && note.chars().all(|c| line_break(c) || !c.is_control())
 }
 
 /// Takes the next free review of the queue for the officer; `skip` is the one they leave.

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub mod people;
 mod state;
 
+pub use people::{Ruling, Stage};
 pub use state::{Command, Illegal, State};
 
 macro_rules! id {

@@ -36,6 +36,7 @@ mod internal;
 mod layers;
 mod metrics;
 mod openapi;
+mod owner;
 mod page;
 mod profile;
 mod progress;

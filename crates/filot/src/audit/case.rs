@@ -87,6 +87,9 @@ pub(super) struct ReviewPart {
     /// Code of the reason, for decisions of the desk.
     pub(super) reason: Option<String>,
     notes: Option<String>,
+    /// What BULI2 said where that did not decide it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    buli2_answer: Option<Resolution>,
     pub(super) reviewer: Option<String>,
     pub(super) ticket_id: Option<String>,
     #[serde(with = "super::instant")]
@@ -205,6 +208,7 @@ impl From<&Heard> for ReviewPart {
             decision: review.decision,
             reason: review.reason.clone(),
             notes: review.notes.clone(),
+            buli2_answer: review.buli2_answer,
             reviewer: review.reviewer.clone(),
             ticket_id: review.ticket_id.clone(),
             created_at: review.created_at,

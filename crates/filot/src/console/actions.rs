@@ -10,7 +10,7 @@ use super::failure::{Failure, Result};
 use super::form::Form;
 use super::live;
 use super::queue::filter;
-use super::review::parse;
+use super::review::{Returned, page, parse};
 use super::viewer::Look;
 use super::{Console, Fields, see_other};
 use crate::desk::{self, Reason};
@@ -32,6 +32,7 @@ pub(super) async fn claim(
         Claim::Taken { by, .. } => Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
         Claim::Decided { by } => Err(Failure::Lost { to: desk::name_of(&console.app, &by).await? }),
         Claim::NotYours => Err(Failure::NotYours),
+        Claim::Own => Err(Failure::Own),
     }
 }
 
@@ -71,10 +72,17 @@ pub(super) async fn correct(
     let id = parse(&id)?;
     let field = FieldKey::from_name(&field).ok_or(Failure::NotFound)?;
     let version = form.need("version")?;
-    desk::correct(&console.app, form.who.officer(), id, version, field, form.get("value")).await?;
+    let (value, look) = (form.get("value"), Look::of(&form.look()));
+    match desk::correct(&console.app, form.who.officer(), id, version, field, value).await {
+        Err(desk::Error::Value(expected)) => {
+            let returned =
+                Returned { value: Some((field, value.to_owned(), expected)), ..Returned::default() };
+            return page(&console, &form.who, id, look, StatusCode::UNPROCESSABLE_ENTITY, returned).await;
+        }
+        corrected => corrected?,
+    };
     // To correct is a sign of life, too.
     console.app.store.extend_claim(id, form.who.officer(), console.lease()).await?;
-    let look = Look::of(&form.look());
     Ok(see_other(&format!("/console/reviews/{id}{}#field-{field}", look.query())))
 }
 
@@ -88,13 +96,36 @@ pub(super) async fn decide(
         (form.need("ruling")?, form.need("reason")?, form.need("version")?);
     let note = Some(form.get("note").to_owned());
     let officer = form.who.officer();
-    match desk::decide(&console.app, officer, id, version, ruling, reason, note).await? {
+    let noted = match desk::decide(&console.app, officer, id, version, ruling, reason, note).await {
+        Err(desk::Error::Alone) => return again(&console, &form, id, ruling, false).await,
+        noted => noted?,
+    };
+    match noted {
         Noted::Noted(_) | Noted::Already(_) => {}
         Noted::Lost { to } => return Err(Failure::Lost { to: desk::name_of(&console.app, &to).await? }),
         Noted::Taken { by } => return Err(Failure::Lost { to: console.app.store.display_name(by).await? }),
         Noted::Changed => return Err(Failure::Changed),
+        Noted::Unseen => return again(&console, &form, id, ruling, true).await,
     }
     go_on(&console, &form, Some(id)).await
+}
+
+/// The page once more, with what was written, and why the decision was not taken.
+async fn again(
+    console: &Console,
+    form: &Form,
+    id: ReviewId,
+    ruling: Ruling,
+    unseen: bool,
+) -> Result<Response> {
+    let w = form.who.language.words();
+    let returned = Returned {
+        problem: Some(if unseen { w.unseen } else { w.alone }),
+        unseen,
+        note: Some((ruling, form.get("note").to_owned())),
+        value: None,
+    };
+    page(console, &form.who, id, Look::of(&form.look()), StatusCode::CONFLICT, returned).await
 }
 
 pub(super) async fn next(State(console): State<Console>, form: Form) -> Result<Response> {

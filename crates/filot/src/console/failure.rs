@@ -27,6 +27,10 @@ pub(super) enum Failure {
     Changed,
     /// A second look is somebody else's.
     NotYours,
+    /// It is about the officer themselves.
+    Own,
+    /// An approval that nobody else shares.
+    Alone,
     /// Too late to undo.
     TooLate,
     /// A value that does not fit.
@@ -50,8 +54,10 @@ impl Failure {
         match self {
             Self::SignedOut => StatusCode::SEE_OTHER,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Forged | Self::NotYours => StatusCode::FORBIDDEN,
-            Self::Lost { .. } | Self::Changed | Self::TooLate | Self::FactorLost => StatusCode::CONFLICT,
+            Self::Forged | Self::NotYours | Self::Own => StatusCode::FORBIDDEN,
+            Self::Lost { .. } | Self::Changed | Self::TooLate | Self::Alone | Self::FactorLost => {
+                StatusCode::CONFLICT
+            }
             Self::Unfit | Self::NoPicture => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LinkOver => StatusCode::GONE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -68,6 +74,8 @@ impl Failure {
             Self::Lost { to } => language.lost_to(to),
             Self::Changed => w.changed.to_owned(),
             Self::NotYours => w.not_yours.to_owned(),
+            Self::Own => w.own.to_owned(),
+            Self::Alone => w.alone.to_owned(),
             Self::TooLate => w.too_late.to_owned(),
             Self::Unfit => w.unfit.to_owned(),
             Self::NoPicture => w.no_picture.to_owned(),
@@ -112,8 +120,10 @@ impl From<desk::Error> for Failure {
     fn from(error: desk::Error) -> Self {
         match error {
             desk::Error::Store(error) => error.into(),
+            desk::Error::Own => Self::Own,
+            desk::Error::Alone => Self::Alone,
             desk::Error::NoSuchField
-            | desk::Error::Value
+            | desk::Error::Value(_)
             | desk::Error::Note
             | desk::Error::Reason
             | desk::Error::NoMoreRetakes => Self::Unfit,

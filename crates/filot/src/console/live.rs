@@ -85,7 +85,7 @@ pub(super) async fn review(
     headers: HeaderMap,
 ) -> Result<Response> {
     let id: ReviewId = id.parse().map_err(|_| Failure::NotFound)?;
-    console.app.store.review(id).await?;
+    desk::review_for(&console.app, who.officer(), id).await?;
     listen(console, who, &headers, Some(id)).await
 }
 

@@ -1,4 +1,5 @@
-//! Pictures of documents for the officer who has them: made anew from the file, never the file itself, and never kept.
+//! Pictures of documents for the officer who has them: made anew from the file, never the file itself, and never kept. A
+//! page is given one that shows nothing but colours; the real one comes when the officer wants to see it, which is noted.
 
 use std::sync::Arc;
 
@@ -15,18 +16,20 @@ use image::{ExtendedColorType, RgbImage};
 use super::Console;
 use super::failure::{Failure, Result};
 use super::session::Signed;
-use super::viewer::STRAIGHTENED_WIDTH;
+use super::viewer::{STRAIGHTENED_WIDTH, VEILED};
 use crate::app::App;
-use crate::desk::Place;
+use crate::desk::{self, Place};
 use crate::document::ReviewId;
 use crate::reader::Reader;
-use crate::store::{Actor, AuditEntry, ReviewStatus};
+use crate::store::{Actor, AuditEntry};
 
 /// Longest side of the photo as it is shown.
 const LONGEST: u32 = 1280;
 /// The qualities it is packed with, until it has no more bytes than this: what keeps a page light.
 const QUALITIES: [u8; 4] = [72, 62, 50, 38];
 const HEAVIEST: usize = 88_000;
+/// Longest side of the picture in which nothing can be read.
+const VEIL: u32 = 24;
 
 pub(super) async fn original(
     State(console): State<Console>,
@@ -47,9 +50,8 @@ pub(super) async fn straightened(
 async fn show(console: &Console, who: &Signed, id: &str, straight: bool) -> Result<Response> {
     let id: ReviewId = id.parse().map_err(|_| Failure::NotFound)?;
     let app = &console.app;
-    let review = app.store.review(id).await?;
-    let held = review.claimed.is_some_and(|(by, _)| by == who.officer().id);
-    if !held || review.status != ReviewStatus::Pending {
+    let review = desk::review_for(app, who.officer(), id).await?;
+    if !review.is_held_by(who.officer().id, app.clock.now()) {
         return Err(Failure::NotFound);
     }
     let document = app.store.document(review.document_id).await?;
@@ -57,18 +59,24 @@ async fn show(console: &Console, who: &Signed, id: &str, straight: bool) -> Resu
     if straight && place.is_none() {
         return Err(Failure::NotFound);
     }
-    let action = if straight { "review.view_straightened" } else { "review.view_photo" };
-    let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", document.id));
-    let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
-    app.store.audit(entry).await?;
     let bytes = app.blobs.get(&document.blob_key).await?;
     let place = place.filter(|_| straight);
-    let jpeg = draw(app, bytes, place).await.ok_or(Failure::NoPicture)?;
+    let veiled = who.query.contains_key(VEILED);
+    let jpeg = draw(app, bytes, place, veiled).await.ok_or(Failure::NoPicture)?;
+    if !veiled {
+        let action = if straight { "review.view_straightened" } else { "review.view_photo" };
+        let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", document.id));
+        let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
+        app.store.audit(entry).await?;
+        if !app.store.picture_seen(id, who.officer()).await? {
+            return Err(Failure::NotFound);
+        }
+    }
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
 }
 
 /// Decodes and packs, off the async threads and a few at a time.
-async fn draw(app: &App, bytes: Bytes, place: Option<Place>) -> Option<Vec<u8>> {
+async fn draw(app: &App, bytes: Bytes, place: Option<Place>, veiled: bool) -> Option<Vec<u8>> {
     let turn = Arc::clone(&app.decoders).acquire_owned().await.ok()?;
     let app = app.clone();
     tokio::task::spawn_blocking(move || {
@@ -80,22 +88,22 @@ async fn draw(app: &App, bytes: Bytes, place: Option<Place>) -> Option<Vec<u8>> 
         };
         let picture = match place {
             Some(place) => straightened::straightened(&photo, &place.frame, STRAIGHTENED_WIDTH)?,
-            None => reduced(Arc::unwrap_or_clone(photo.pixels)),
+            None => reduced(Arc::unwrap_or_clone(photo.pixels), LONGEST),
         };
-        packed(&picture)
+        packed(&if veiled { reduced(picture, VEIL) } else { picture })
     })
     .await
     .ok()
     .flatten()
 }
 
-fn reduced(picture: RgbImage) -> RgbImage {
+fn reduced(picture: RgbImage, most: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let longest = width.max(height);
-    if longest <= LONGEST {
+    if longest <= most {
         return picture;
     }
-    let side = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longest)).max(1) as u32;
+    let side = |side: u32| (u64::from(side) * u64::from(most) / u64::from(longest)).max(1) as u32;
     resize(&picture, side(width), side(height), FilterType::Triangle)
 }
 

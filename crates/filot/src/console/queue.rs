@@ -22,6 +22,8 @@ struct Queue {
     page: Page,
     rows: Vec<Row>,
     count: u64,
+    /// Reviews that wait for somebody who has no account.
+    stuck: u64,
     filtered: bool,
     /// The filter as a query, and the same with the next page's place.
     query: String,
@@ -129,6 +131,7 @@ pub(super) async fn show(State(console): State<Console>, who: Signed) -> Result<
     let queue = Queue {
         rows,
         count,
+        stuck: store.stuck_reviews().await?,
         filtered: !query.is_empty(),
         more: more.map(|cursor| format!("/console?{query}&after={cursor}")),
         query,

@@ -4,19 +4,24 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use filot_cards::checks::{Check, CheckCode, Outcome};
-use filot_cards::field::{Field, FieldKey};
+use filot_cards::checks::{Check, Outcome};
+use filot_cards::field::FieldKey;
+use filot_cards::typed::Expected;
 
 use super::Console;
 use super::failure::{Failure, Result};
 use super::language::Language;
 use super::page::{Page, html};
 use super::session::Signed;
-use super::viewer::{self, Look, Picture, Pictures, Region, Shown};
+use super::viewer::{self, Look, Picture, Pictures, Shown};
 use crate::desk::{self, Case, Reason};
-use crate::document::ReviewId;
+use crate::document::{ReviewId, Ruling, Stage};
 use crate::retake;
-use crate::store::{Actor, AuditEntry, ReviewStatus, Ruling};
+use crate::store::{Actor, AuditEntry, ReviewStatus};
+
+mod field;
+
+use field::{FieldView, href, veiled};
 
 #[derive(Template)]
 #[template(path = "review.html")]
@@ -30,6 +35,12 @@ struct Review {
     score: Option<u8>,
     corrected_score: Option<u8>,
     failure: Option<String>,
+    /// Why what was asked for did not happen.
+    problem: Option<&'static str>,
+    /// The officer has to look at the photo first.
+    unseen: bool,
+    /// Why approving it takes two.
+    two_people: Vec<&'static str>,
     findings: Vec<&'static str>,
     fields: Vec<FieldView>,
     opinions: Vec<String>,
@@ -60,44 +71,7 @@ struct ViewerView {
 }
 
 struct PictureView {
-    href: String,
-    width: f32,
-    height: f32,
-}
-
-struct FieldView {
-    key: &'static str,
-    label: &'static str,
-    value: String,
-    /// Percent.
-    confidence: Option<u8>,
-    /// What was read, where it differs from the value.
-    original: Option<String>,
-    /// What stood there before the officer's correction.
-    before: Option<String>,
-    confirmed: bool,
-    /// Somebody has said what stands there; the reader's confidence no longer counts.
-    checked: bool,
-    missing: bool,
-    /// Entries of a closed list, between bars, for the script.
-    words: String,
-    findings: Vec<&'static str>,
-    /// `failed`, `weak` or `sure`.
-    class: &'static str,
-    /// The places in both pictures, for the script.
-    original_place: String,
-    straightened_place: String,
-    crop: Option<Crop>,
-    to_zoom: String,
-}
-
-struct Crop {
-    view_box: String,
-    // The same in parts: an inner picture of just this size cuts off what lies around it.
-    x: f32,
-    y: f32,
-    w: f32,
-    h: f32,
+    /// Of the real one.
     href: String,
     width: f32,
     height: f32,
@@ -108,6 +82,8 @@ struct DecisionView {
     key: &'static str,
     text: &'static str,
     reasons: Vec<ReasonView>,
+    /// What was written before, where it comes back.
+    note: String,
 }
 
 struct ReasonView {
@@ -121,28 +97,49 @@ pub(super) fn parse(id: &str) -> Result<ReviewId> {
     id.parse().map_err(|_| Failure::NotFound)
 }
 
+/// What comes back to an officer whose wish was not fulfilled.
+#[derive(Default)]
+pub(super) struct Returned {
+    pub(super) problem: Option<&'static str>,
+    pub(super) unseen: bool,
+    /// A value that was refused.
+    pub(super) value: Option<(FieldKey, String, Expected)>,
+    pub(super) note: Option<(Ruling, String)>,
+}
+
 pub(super) async fn show(
     State(console): State<Console>,
     who: Signed,
     Path(id): Path<String>,
 ) -> Result<Response> {
     console.settle().await;
-    let id = parse(&id)?;
-    let review = console.app.store.review(id).await?;
-    let mine = review.claimed.is_some_and(|(by, _)| by == who.officer().id);
-    if review.status != ReviewStatus::Pending || !mine {
-        return not_held(&console, &who, id).await;
+    let look = Look::of(&who.query);
+    page(&console, &who, parse(&id)?, look, StatusCode::OK, Returned::default()).await
+}
+
+/// The page of a review, if the officer has it before them.
+pub(super) async fn page(
+    console: &Console,
+    who: &Signed,
+    id: ReviewId,
+    look: Look,
+    status: StatusCode,
+    returned: Returned,
+) -> Result<Response> {
+    let review = desk::review_for(&console.app, who.officer(), id).await?;
+    if !review.is_held_by(who.officer().id, console.app.clock.now()) {
+        return not_held(console, who, id).await;
     }
     let case = desk::look(&console.app, who.officer(), id).await?;
     let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", case.document.id));
     let action = "review.view";
     let entry = AuditEntry { actor, action, subject, reason: None, before: None, after: None };
     console.app.store.audit(entry).await?;
-    let page = Page::of(&console, &who, format!("/console/reviews/{id}")).await?;
-    let opinions = opinions(&console, &who, &case).await?;
-    let history = history(&console, &who, &case).await?;
-    let review = Review { history, ..view(&console, &who, page, case, opinions) };
-    Ok(html(StatusCode::OK, &review))
+    let page = Page::of(console, who, format!("/console/reviews/{id}")).await?;
+    let opinions = opinions(console, who, &case).await?;
+    let history = history(console, who, &case).await?;
+    let review = Review { history, opinions, ..view(console, who, page, case, look, returned) };
+    Ok(html(status, &review))
 }
 
 /// Why the officer cannot see it, and what they can do about it.
@@ -179,6 +176,9 @@ async fn opinions(console: &Console, who: &Signed, case: &Case) -> Result<Vec<St
         let note = ruling.note.as_ref().map(|note| format!(" “{note}”")).unwrap_or_default();
         out.push(format!("{name}: {} ({reason}).{note}", who.language.ruling(ruling.ruling)));
     }
+    if let Some(said) = case.review.buli2_answer.filter(|_| case.review.stage == Stage::Admin) {
+        out.push(format!("BULI2: {}.", who.language.ruling(said.into())));
+    }
     Ok(out)
 }
 
@@ -191,9 +191,31 @@ async fn history(console: &Console, who: &Signed, case: &Case) -> Result<Option<
     Ok(Some(who.language.retaken(case.document.retakes, reason)))
 }
 
-fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: Vec<String>) -> Review {
+/// What stands against one person's approval, in words. A second officer is not told what BULI2 said.
+fn two_people(language: Language, case: &Case) -> Vec<&'static str> {
+    let (w, against) = (language.words(), case.against());
+    [
+        (against.rejected, w.against_rejected),
+        (against.unread, w.against_unread),
+        (against.failed, w.against_failed),
+        (against.unchecked, w.against_unchecked),
+        (against.retyped, w.against_retyped),
+        (against.buli2 && case.review.stage != Stage::Second, w.against_buli2),
+    ]
+    .into_iter()
+    .filter_map(|(holds, words)| holds.then_some(words))
+    .collect()
+}
+
+fn view(
+    console: &Console,
+    who: &Signed,
+    mut page: Page,
+    case: Case,
+    look: Look,
+    returned: Returned,
+) -> Review {
     let language = who.language;
-    let look = Look::of(&who.query);
     page.reveal = look.reveal;
     let id = case.review.id.to_string();
     let pictures = Pictures::of(case.place.as_ref());
@@ -212,7 +234,7 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
         .map(desk::fields_of)
         .unwrap_or_default()
         .iter()
-        .map(|key| field(language, *key, &case, &checks, &pictures, &id, &look))
+        .map(|key| field::view(language, *key, &case, &checks, &pictures, &id, &look))
         .collect();
     // What needs a look comes first; otherwise the card's own order.
     let rank = |field: &FieldView| match field.class {
@@ -220,6 +242,12 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
         "weak" => 1,
         _ => 2,
     };
+    if let Some((key, value, expected)) = returned.value
+        && let Some(field) = fields.iter_mut().find(|field| field.key == key.as_str())
+    {
+        field.value = value;
+        field.refused = Some(language.sentence(expected.sentence()));
+    }
     fields
         .sort_by_key(|field| (rank(field), if rank(field) == 2 { 0 } else { field.confidence.unwrap_or(0) }));
     let age = console.app.clock.now().duration_since(case.review.created_at).as_secs();
@@ -236,93 +264,18 @@ fn view(console: &Console, who: &Signed, mut page: Page, case: Case, opinions: V
             language,
             retake::attempts_left(&console.app, &case.document) > 0,
             fields.iter().any(|field| field.before.is_some()),
+            returned.note,
         ),
+        problem: returned.problem,
+        unseen: returned.unseen,
+        two_people: two_people(language, &case),
         findings: findings.collect(),
         fields,
-        opinions,
+        opinions: Vec::new(),
         history: None,
         viewer: viewer_view(&case, &pictures, &look, &id),
         id,
         page,
-    }
-}
-
-fn href(id: &str, picture: &Picture) -> String {
-    format!("/console/reviews/{id}/{}.jpg", picture.name)
-}
-
-fn field(
-    language: Language,
-    key: FieldKey,
-    case: &Case,
-    checks: &[Check],
-    pictures: &Pictures,
-    id: &str,
-    look: &Look,
-) -> FieldView {
-    let recorded = case.recorded.as_ref().and_then(|recorded| recorded.fields.get(&key));
-    let present: Option<&Field> = match &case.corrected {
-        Some(assessment) => assessment.fields.get(&key),
-        None => recorded,
-    };
-    let correction = case.corrections.iter().rev().find(|correction| correction.field == key);
-    let read = recorded.map(|field| field.value.clone());
-    let changed = correction.is_some_and(|correction| read.as_deref().unwrap_or_default() != correction.new);
-    let findings: Vec<&'static str> = checks
-        .iter()
-        .filter(|check| check.outcome != Outcome::Pass && check.fields.contains(&key))
-        .map(|check| language.sentence(check.officer))
-        .collect();
-    let confidence = present.map(|field| (field.confidence * 100.0).round().clamp(0.0, 100.0) as u8);
-    // What contradicts something is surely wrong somewhere; what is only unsure may well be right.
-    let contradicted = checks.iter().any(|check| {
-        check.outcome != Outcome::Pass
-            && check.fields.contains(&key)
-            && check.code != CheckCode::FieldConfidence
-    });
-    let class = match confidence {
-        _ if contradicted => "failed",
-        Some(percent) if percent < 80 || !findings.is_empty() => "weak",
-        _ => "sure",
-    };
-    let (photo, straight) = recorded.map_or((None, None), |field| pictures.places(&field.quad));
-    let text = |region: &Option<Region>| region.map(|region| region.text()).unwrap_or_default();
-    // A straightened crop is easier to read, where there is one.
-    let crop = straight.zip(pictures.straightened.as_ref()).or(photo.map(|o| (o, &pictures.original)));
-    let before = changed.then(|| read.unwrap_or_default());
-    // What was read is told once.
-    let original = present.map(|field| &field.original).filter(|&original| {
-        !original.is_empty()
-            && present.is_some_and(|f| f.value != *original)
-            && before.as_ref() != Some(original)
-    });
-    let original = original.cloned();
-    FieldView {
-        key: key.as_str(),
-        label: language.field(key),
-        value: present.map(|field| field.value.clone()).unwrap_or_default(),
-        confidence,
-        original,
-        before,
-        confirmed: correction.is_some() && !changed,
-        checked: correction.is_some(),
-        missing: present.is_none(),
-        words: key.vocabulary().join("|"),
-        findings,
-        class,
-        original_place: text(&photo),
-        straightened_place: text(&straight),
-        crop: crop.map(|(region, picture)| (viewer::crop(region), picture)).map(|(region, picture)| Crop {
-            view_box: region.text(),
-            x: region.x,
-            y: region.y,
-            w: region.width,
-            h: region.height,
-            href: href(id, picture),
-            width: picture.width,
-            height: picture.height,
-        }),
-        to_zoom: Look { field: Some(key.as_str().to_owned()), ..look.clone() }.query(),
     }
 }
 
@@ -349,7 +302,7 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
         original: seen(&pictures.original),
         straightened: pictures.straightened.as_ref().map(seen),
         is_original,
-        href: href(id, picture),
+        href: veiled(id, picture, look),
         width: picture.width,
         height: picture.height,
         shown: viewer::shown(picture, region, look.turn),
@@ -365,7 +318,12 @@ fn viewer_view(case: &Case, pictures: &Pictures, look: &Look, id: &str) -> Viewe
     }
 }
 
-fn decisions(language: Language, can_retake: bool, corrected: bool) -> Vec<DecisionView> {
+fn decisions(
+    language: Language,
+    can_retake: bool,
+    corrected: bool,
+    note: Option<(Ruling, String)>,
+) -> Vec<DecisionView> {
     let view = |reason: Reason| ReasonView {
         code: reason.as_str(),
         text: language.sentence(reason.officer()),
@@ -380,6 +338,7 @@ fn decisions(language: Language, can_retake: bool, corrected: bool) -> Vec<Decis
             key,
             text: language.ruling(ruling),
             reasons: reasons(ruling),
+            note: note.iter().find(|(of, _)| *of == ruling).map(|(_, text)| text.clone()).unwrap_or_default(),
         })
         .collect()
 }

@@ -7,6 +7,8 @@ use crate::desk::Place;
 
 /// Pixels across the straightened picture.
 pub(super) const STRAIGHTENED_WIDTH: u32 = 960;
+/// Asks for a picture in which nothing can be read.
+pub(super) const VEILED: &str = "veiled";
 /// Room around a field that is zoomed to, in its own heights.
 const MARGIN: f32 = 1.6;
 

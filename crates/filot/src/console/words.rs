@@ -147,6 +147,23 @@ words! {
         "The service is busy. Try again in a few seconds.";
     broken: "Terjadi kesalahan pada server dan sudah dicatat. Coba lagi.",
         "Something went wrong at the server, and has been noted. Try again.";
+    own: "Dokumen ini tentang Anda sendiri. Orang lain yang memeriksanya.",
+        "This document is about yourself. Somebody else looks at it.";
+    alone: "Persetujuan seperti ini perlu dua orang, dan tidak ada pemeriksa lain yang menyetujui nilai ini. Pakai nilai \
+        pemeriksa yang menyetujui, atau tolak, atau minta foto ulang.",
+        "An approval like this takes two people, and neither reviewer approves these values. Use the values of the one who \
+        approves, or reject, or ask for a retake.";
+    unseen: "Lihat foto dahulu: tunjuk foto atau tekan B, lalu putuskan.",
+        "Look at the photo first: point at it or press B, then decide.";
+    two_people: "Persetujuan ini perlu dua orang:", "Approving this takes two people:";
+    against_rejected: "mesin menolaknya", "the machine has rejected it";
+    against_unread: "kartu tidak terbaca", "the card could not be read";
+    against_failed: "ada pemeriksaan yang gagal", "a check has failed";
+    against_unchecked: "ada pemeriksaan yang tidak dapat dijalankan", "a check could not run";
+    against_retyped: "nama, nomor, atau tanggal lahir diketik ulang", "name, number or date of birth was typed";
+    against_buli2: "BULI2 menolaknya", "BULI2 has rejected it";
+    stuck: "menunggu orang lain yang belum ada. Administrator lain perlu akun: filot create-user --role admin",
+        "waiting for somebody else, who does not exist. Another administrator needs an account: filot create-user --role admin";
     not_yours: "Dokumen ini perlu dilihat oleh orang lain.", "This document needs somebody else's eyes.";
     key_move: "dokumen atau kolom berikutnya, sebelumnya", "next, previous document or field";
     key_open: "ambil dokumen", "take the document";
@@ -163,9 +180,12 @@ words! {
     key_undo: "urungkan keputusan terakhir", "undo the last decision";
     key_help: "bantuan ini", "this help";
     help_text: "Data pribadi disamarkan sampai ditunjuk, difokus, atau ditampilkan dengan B. Setiap tampilan dicatat. \
-Simpan nilai yang sama untuk membenarkan bacaan; kosongkan bila kartu tidak memuatnya.",
+Simpan nilai yang sama untuk membenarkan bacaan; kosongkan bila kartu tidak memuatnya. Tulis tanggal seperti tercetak \
+(31-12-1990). Menyetujui kartu yang ditolak mesin, yang gagal diperiksa, atau yang nama, nomor, atau tanggal lahirnya \
+diketik perlu dua orang.",
         "Personal data is blurred until it is pointed at, focused, or shown with B. Every view is recorded. \
-Save the same value to confirm a reading; empty it where the card has none.";
+Save the same value to confirm a reading; empty it where the card has none. Write dates as printed (31-12-1990). \
+Approving against the machine, a failed check or with a typed name, number or date of birth takes two people.";
 }
 
 /// The name of a field, in Bahasa Indonesia and English.

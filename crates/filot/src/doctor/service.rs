@@ -50,6 +50,9 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
             State::Broken => found.push(files::reachable(&app).await),
             _ => found.extend([files::belong(&app).await, files::quarantined(&app).await]),
         }
+        if found.iter().all(|finding| finding.state != State::Broken) {
+            found.push(reviews(&app).await);
+        }
         if deep && found.iter().all(|finding| finding.state != State::Broken) {
             found.push(every_document(&app).await);
             found.push(files::unknown(&app).await);
@@ -78,6 +81,20 @@ fn secrets(config: &Config) -> Finding {
         }
     };
     Finding::new("secrets", State::Ok, found)
+}
+
+/// Whether somebody can do what the desk waits for.
+async fn reviews(app: &App) -> Finding {
+    let name = "reviews";
+    match app.store.stuck_reviews().await {
+        Ok(0) => Finding::new(name, State::Ok, "none waits for somebody who has no account"),
+        Ok(stuck) => {
+            let found = format!("{stuck} wait for another officer, and there is none who may decide on them");
+            Finding::new(name, State::Note, found)
+                .mend("filot create-user --role admin --email you@example.com")
+        }
+        Err(error) => Finding::new(name, State::Note, error.to_string()),
+    }
 }
 
 async fn database(app: &App) -> Finding {

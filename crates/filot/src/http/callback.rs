@@ -15,14 +15,15 @@ use super::extract::{Id, Neighbour, without_nul};
 use crate::buli2::MAX_TICKET;
 use crate::buli2::signature::{self, EVENT_ID, Forged, LEGACY_SIGNATURE, SIGNATURE, TIMESTAMP};
 use crate::config::exposed;
+use crate::desk::is_note;
 use crate::document::{DocumentId, Resolution, ReviewId, UserId, Verification};
 use crate::keys::sha256;
 use crate::store::{self, Actor, Answer, AnswerKind, Callback, Naming, Verdict};
 
-/// Longest note, in characters.
-const MAX_NOTES: usize = 1000;
 /// When to ask again about a review that the desk has in hand: what is noted there takes effect soon.
 const AT_DESK: Duration = Duration::from_secs(15);
+/// When to send an event again that is about no review, or about none yet.
+const UNKNOWN: Duration = Duration::from_secs(60);
 
 /// A person's verdict. The review is named by itself, by its document or by its ticket; what is given has to belong
 /// together.
@@ -86,8 +87,9 @@ pub(super) struct Decided {
 ///
 /// Signed: `X-Filot-Signature` is `sha256=` and the HMAC-SHA256 in hexadecimal, under BULI2_SIGNATURE_SECRET, over
 /// `X-Filot-Timestamp` (seconds since 1970), a dot, `X-Filot-Event-Id`, a dot, and the bytes of the body. The same event
-/// again is answered as before and changes nothing; so is the same verdict under another event id. A verdict against the
-/// one that is there is `review_decided`.
+/// again is answered as before, however late, and changes nothing; so is the same verdict under another event id. A
+/// verdict against the one that is there is `review_decided`. An approval of what FiLot has rejected or could not read is
+/// one of two: it is taken, and `verificationStatus` stays `pending_manual_review` until FiLot's own desk has looked, too.
 #[utoipa::path(post, path = "/internal/reviews", tag = "internal", security(("service" = [])), request_body = Decision,
     params(
         ("X-Filot-Timestamp" = Option<String>, Header, description = "Seconds since 1970, at most 300 from now"),
@@ -96,7 +98,7 @@ pub(super) struct Decided {
     responses((status = 200, body = Decided),
         (status = 401, body = Problem, description = "invalid_service_key, signature_missing, signature_invalid, timestamp_out_of_window"),
         (status = 403, body = Problem, description = "callbacks_not_configured"),
-        (status = 404, body = Problem, description = "review_unknown"),
+        (status = 503, body = Problem, description = "review_unknown: send it again later"),
         (status = 409, body = Problem, description = "review_decided, review_mismatch, event_id_reused, conflict"),
         (status = 422, body = Problem, description = "invalid_field")))]
 pub(super) async fn decide(
@@ -112,9 +114,17 @@ pub(super) async fn decide(
     let values = [TIMESTAMP, EVENT_ID, SIGNATURE].map(|name| single(&headers, name));
     let [Some(timestamp), Some(event_id), Some(signed)] = values else { return Err(Forged::Missing.into()) };
     let window = api.app.config.service.buli2.replay_window_s;
-    signature::verify(secret, [timestamp, event_id, signed], &body, api.app.clock.now(), window)?;
+    let fresh = signature::verify(secret, [timestamp, event_id, signed], &body, api.app.clock.now(), window)?;
     let decision = parse::<Decision>(&headers, &body)?;
-    take(&api, event_id.to_owned(), sha256(&body), decision).await
+    take(&api, Signed { event_id: event_id.to_owned(), body_hash: sha256(&body), fresh }, decision).await
+}
+
+/// An event whose signature fits.
+struct Signed {
+    event_id: String,
+    body_hash: String,
+    /// Whether it was signed a short while ago.
+    fresh: bool,
 }
 
 /// Deliver a person's verdict in the old way
@@ -127,7 +137,8 @@ pub(super) async fn decide(
     responses((status = 200, body = Decided),
         (status = 401, body = Problem, description = "invalid_service_key, signature_missing, signature_invalid"),
         (status = 403, body = Problem, description = "callbacks_not_configured"),
-        (status = 404, body = Problem, description = "review_unknown, not_found"),
+        (status = 404, body = Problem, description = "not_found"),
+        (status = 503, body = Problem, description = "review_unknown: send it again later"),
         (status = 409, body = Problem, description = "review_decided, review_mismatch, conflict"),
         (status = 422, body = Problem, description = "invalid_field")))]
 pub(super) async fn decide_legacy(
@@ -170,8 +181,8 @@ async fn legacy(
     // An event is what was signed and where it was sent: the colon keeps it apart from ids that are sent.
     let named = path.map_or_else(String::new, |id| id.to_string());
     let body_hash = sha256(body);
-    take(api, format!("legacy:{}", sha256(format!("{named}.{body_hash}").as_bytes())), body_hash, decision)
-        .await
+    let event_id = format!("legacy:{}", sha256(format!("{named}.{body_hash}").as_bytes()));
+    take(api, Signed { event_id, body_hash, fresh: true }, decision).await
 }
 
 /// A body that names a ticket only is bound to the review in the path by that ticket, so it has to be known.
@@ -185,18 +196,16 @@ async fn ticket_is_known(api: &Api, path: Option<ReviewId>, ticket: Option<&str>
     }
 }
 
-async fn take(
-    api: &Api,
-    event_id: String,
-    body_hash: String,
-    decision: Decision,
-) -> Result<axum::Json<Decided>> {
+async fn take(api: &Api, signed: Signed, decision: Decision) -> Result<axum::Json<Decided>> {
     let field = |text: &'static str| ApiError::new(Code::InvalidField, text);
-    if decision.notes.as_ref().is_some_and(|notes| notes.chars().count() > MAX_NOTES) {
-        return Err(field("notes may have at most 1000 characters."));
+    if decision.notes.as_ref().is_some_and(|notes| !is_note(notes)) {
+        return Err(field("notes may have at most 1000 characters and no control characters."));
     }
-    if decision.task_id.as_ref().is_some_and(|ticket| !(1..=MAX_TICKET).contains(&ticket.chars().count())) {
-        return Err(field("taskId must have 1 to 255 characters."));
+    let is_ticket = |ticket: &String| {
+        (1..=MAX_TICKET).contains(&ticket.chars().count()) && !ticket.chars().any(char::is_control)
+    };
+    if !decision.task_id.as_ref().is_none_or(is_ticket) {
+        return Err(field("taskId must have 1 to 255 characters and no control characters."));
     }
     let naming = Naming {
         review: decision.review_id,
@@ -213,7 +222,8 @@ async fn take(
         reviewer: Actor::Service("buli2".to_owned()),
         expected_version: None,
     };
-    let taken = api.app.store.take_callback(Callback { event_id, body_hash, naming, verdict }).await;
+    let Signed { event_id, body_hash, fresh } = signed;
+    let taken = api.app.store.take_callback(Callback { event_id, body_hash, naming, verdict, fresh }).await;
     let answer = taken.map_err(|error| match error {
         store::Error::Taken => ApiError::new(
             Code::EventIdReused,
@@ -224,7 +234,9 @@ async fn take(
     ::metrics::counter!("filot_buli2_answers_total", "outcome" => answer.kind.as_str()).increment(1);
     if let Some(document) = &answer.changed {
         api.app.changes.announce(document).await;
-        if let (Some(review), Some(decision)) = (answer.review, answer.decision) {
+        if let (AnswerKind::Decided, Some(review), Some(decision)) =
+            (answer.kind, answer.review, answer.decision)
+        {
             api.app.workflow.review_decided(review, decision.into());
         }
     }
@@ -233,28 +245,25 @@ async fn take(
 
 fn view(answer: &Answer) -> Result<axum::Json<Decided>> {
     match (answer.kind, answer.review, answer.document, answer.decision) {
-        (AnswerKind::Decided | AnswerKind::Agreed, Some(review_id), Some(document_id), Some(decision)) => {
-            Ok(axum::Json(Decided {
-                success: true,
-                review_id,
-                document_id,
-                decision,
-                verification_status: match decision {
-                    Resolution::Approved => Verification::ManuallyApproved,
-                    Resolution::Rejected => Verification::ManuallyRejected,
-                },
-            }))
-        }
+        (
+            kind @ (AnswerKind::Decided | AnswerKind::Agreed | AnswerKind::SecondLook),
+            Some(review_id),
+            Some(document_id),
+            Some(decision),
+        ) => Ok(axum::Json(Decided {
+            success: true,
+            review_id,
+            document_id,
+            decision,
+            verification_status: match decision {
+                _ if kind == AnswerKind::SecondLook => Verification::PendingManualReview,
+                Resolution::Approved => Verification::ManuallyApproved,
+                Resolution::Rejected => Verification::ManuallyRejected,
+            },
+        })),
         (AnswerKind::Mismatch, ..) => Err(mismatch()),
-        (AnswerKind::AtDesk, ..) => Err(ApiError::new(
-            Code::Conflict,
-            format!(
-                "FiLot's own desk was quicker: decided by {}, not in effect yet. Nothing was changed; send it again later \
-                 to learn what stands.",
-                answer.by.as_deref().unwrap_or("an officer")
-            ),
-        )
-        .retry_after(AT_DESK)),
+        (AnswerKind::AtDesk, ..) => Err(at_desk(answer)),
+        (AnswerKind::Stale, ..) => Err(Forged::OutOfWindow.into()),
         (AnswerKind::Unknown, ..) => Err(unknown()),
         (_, _, _, decision) => {
             let decided = decision.map_or("otherwise", Resolution::as_str);
@@ -267,6 +276,16 @@ fn view(answer: &Answer) -> Result<axum::Json<Decided>> {
     }
 }
 
+/// The desk has it: what BULI2 says changes nothing, and what stands is known later.
+fn at_desk(answer: &Answer) -> ApiError {
+    let what = match &answer.by {
+        Some(by) => format!("FiLot's own desk was quicker: {by} has decided, and it is not in effect yet."),
+        None => "FiLot's own desk has taken this review over.".to_owned(),
+    };
+    let rest = "Nothing was changed; send it again later to learn what stands.";
+    ApiError::new(Code::Conflict, format!("{what} {rest}")).retry_after(AT_DESK)
+}
+
 fn mismatch() -> ApiError {
     ApiError::new(
         Code::ReviewMismatch,
@@ -275,7 +294,9 @@ fn mismatch() -> ApiError {
 }
 
 fn unknown() -> ApiError {
-    ApiError::new(Code::ReviewUnknown, "No review has these ids; its document may have been deleted.")
+    let what =
+        "No review has these ids. Send it again later, in case it comes; its document may have been deleted.";
+    ApiError::new(Code::ReviewUnknown, what).retry_after(UNKNOWN)
 }
 
 /// What the signature is held against. Without a secret nothing is taken: an unsigned verdict is nobody's.

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::{Id, Query};
+use super::owner;
 use crate::auth::Caller;
 use crate::document::{CardType, Document, DocumentId, Status, Verification};
 use crate::intake;
@@ -66,9 +67,9 @@ pub(super) struct View<'a> {
     ai_score: Option<u8>,
     /// `auto_approve`, `needs_review` or `auto_reject`.
     ai_decision: Option<&'a str>,
-    /// Fields with confidence and boxes, checks, the ledger of the score.
+    /// Fields with confidence and boxes, and of each check how it ended and what to do about it.
     #[schema(value_type = Option<Object>)]
-    result: Option<&'a RawValue>,
+    result: Option<Box<RawValue>>,
     /// Why it could not be read: a stable code.
     error: Option<&'a str>,
     buli2_ticket_id: Option<&'a str>,
@@ -107,7 +108,7 @@ impl<'a> From<&'a Document> for View<'a> {
             verification_status: document.verification,
             ai_score: document.score,
             ai_decision: document.decision.as_deref(),
-            result: document.result.as_deref(),
+            result: document.result.as_deref().and_then(owner::result),
             error: document.failure_code.as_deref(),
             buli2_ticket_id: document.ticket_id.as_deref(),
             replaces: document.replaces,
@@ -289,7 +290,7 @@ pub(super) async fn result(
     let retake = retake::asked(&api.app, &document).await?.map(Retake::from);
     Ok(axum::Json(Outcome {
         status: document.status,
-        result: (!failed).then_some(document.result),
+        result: (!failed).then(|| document.result.as_deref().and_then(owner::result)),
         error: document.failure_code.filter(|_| failed),
         retake,
     }))

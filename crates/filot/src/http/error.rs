@@ -67,7 +67,6 @@ codes! {
     RegistrationClosed = "registration_closed", 403, "Nobody can make an account by themselves";
     LinkExpired = "link_expired", 403, "The link has expired";
     NotFound = "not_found", 404, "Not found";
-    ReviewUnknown = "review_unknown", 404, "There is no such review";
     RouteNotFound = "route_not_found", 404, "No such route";
     MethodNotAllowed = "method_not_allowed", 405, "This route does not take this method";
     BodyIncomplete = "body_incomplete", 408, "The body did not arrive";
@@ -101,6 +100,7 @@ codes! {
     Internal = "internal", 500, "Something went wrong here";
     Unavailable = "unavailable", 503, "A part of the service is unavailable";
     Busy = "busy", 503, "The service is busy";
+    ReviewUnknown = "review_unknown", 503, "There is no such review, or none yet";
     TimedOut = "timeout", 503, "The request took too long";
 }
 

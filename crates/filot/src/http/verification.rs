@@ -8,8 +8,10 @@ use super::Api;
 use super::documents::instant;
 use super::error::{Problem, Result};
 use super::extract::Id;
+use super::owner;
 use crate::auth::Caller;
 use crate::document::{DocumentId, Resolution, ReviewId, Verification};
+use crate::retake::Advice;
 use crate::store::{Actor, Review, ReviewStatus};
 
 /// A review as its document's owner sees it.
@@ -20,7 +22,10 @@ pub(super) struct ReviewView {
     review_id: ReviewId,
     status: ReviewStatus,
     decision: Option<Resolution>,
+    /// What the decision means for the owner, in Bahasa Indonesia and English.
     notes: Option<String>,
+    /// The same, each language by itself.
+    sentence: Option<Advice>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -29,11 +34,13 @@ pub(super) struct ReviewView {
 
 impl From<Review> for ReviewView {
     fn from(review: Review) -> Self {
+        let sentence = owner::sentence(&review);
         Self {
             review_id: review.id,
             status: review.status,
             decision: review.decision,
-            notes: review.notes,
+            notes: sentence.map(|sentence| format!("{} / {}", sentence.id, sentence.en)),
+            sentence: sentence.map(Advice::from),
             created_at: instant(review.created_at),
             updated_at: instant(review.updated_at),
         }

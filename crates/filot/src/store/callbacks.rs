@@ -1,15 +1,20 @@
 //! What external reviewers answer: each event has its effect once, and the same answer each time it is repeated.
 
+use std::collections::BTreeMap;
+
+use filot_cards::decide::Decision;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::audit::{Actor, AuditEntry};
-use super::entity::{callback_events, reviews};
-use super::reviews::{ReviewStatus, Verdict};
+use super::entity::{callback_events, documents, reviews};
+use super::outbox::EffectKind;
+use super::reviews::{ReviewRoute, ReviewStatus, Verdict};
 use super::{Error, Result, Store, Write, to_utc};
-use crate::document::{Document, DocumentId, Resolution, ReviewId, UserId, spelled};
+use crate::document::people::{self, Against, Next, Voice, Who};
+use crate::document::{Document, DocumentId, Resolution, ReviewId, Stage, UserId, decision_name, spelled};
 
 spelled! {
     /// What an event led to.
@@ -22,11 +27,21 @@ spelled! {
         Contradicts = "contradicts",
         /// What the event names does not belong together.
         Mismatch = "mismatch",
-        /// There is no such review.
+        /// It is a yes that another person has to say, too: the machine has said no, or could not read the card.
+        SecondLook = "second_look",
+        /// There is no such review, or none yet.
         Unknown = "unknown",
-        /// Officers at the desk were quicker, but what they say has not taken effect yet. The event is not remembered:
-        /// sent again later, it is answered as things are then.
+        /// FiLot's own desk has the review in hand; a no is remembered there.
         AtDesk = "at_desk",
+        /// It was signed too long ago, and is none that came in time before.
+        Stale = "stale",
+    }
+}
+
+impl AnswerKind {
+    /// Whether the event has not had its effect: sent again, it is answered as things are then.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Unknown | Self::AtDesk)
     }
 }
 
@@ -48,6 +63,8 @@ pub struct Callback {
     pub body_hash: String,
     pub naming: Naming,
     pub verdict: Verdict,
+    /// Whether it was signed a short while ago. One that was not is only heard again.
+    pub fresh: bool,
 }
 
 /// What is answered to an event.
@@ -64,6 +81,14 @@ pub struct Answer {
     pub changed: Option<Box<Document>>,
 }
 
+impl Answer {
+    /// To an event that led to nothing.
+    fn nothing(kind: AnswerKind, naming: &Naming) -> Self {
+        let (review, document) = (naming.review, naming.document);
+        Self { kind, review, document, decision: None, by: None, changed: None }
+    }
+}
+
 impl Store {
     /// Takes an event, or answers it as before if it was taken before.
     ///
@@ -72,10 +97,13 @@ impl Store {
     pub async fn take_callback(&self, callback: Callback) -> Result<Answer> {
         // Of two that arrive together, the second finds what the first has written.
         for _ in 0..3 {
-            if let Some(known) = self.answer_to(&callback).await? {
-                return Ok(known);
+            let known = self.answer_to(&callback).await?;
+            match known {
+                Some(answer) if !answer.kind.is_open() => return Ok(answer),
+                None if !callback.fresh => return Ok(Answer::nothing(AnswerKind::Stale, &callback.naming)),
+                _ => {}
             }
-            match self.answer_anew(&callback).await {
+            match self.answer_anew(&callback, known.is_some()).await {
                 Err(Error::Taken) => {}
                 answer => return answer,
             }
@@ -104,23 +132,16 @@ impl Store {
         }))
     }
 
-    async fn answer_anew(&self, callback: &Callback) -> Result<Answer> {
+    /// Answers as things are now. An event that had no effect yet is remembered, too: that it came in time.
+    async fn answer_anew(&self, callback: &Callback, came_before: bool) -> Result<Answer> {
         let tx = self.begin().await?;
         let answer = match self.named(&tx, &callback.naming).await? {
-            None => Answer {
-                kind: AnswerKind::Unknown,
-                review: callback.naming.review,
-                document: callback.naming.document,
-                decision: None,
-                by: None,
-                changed: None,
-            },
-            Some(review) => self.answer_about(&tx, review, callback).await?,
+            None => Answer::nothing(AnswerKind::Unknown, &callback.naming),
+            Some((review, document)) => self.answer_about(&tx, review, document, callback).await?,
         };
-        if answer.kind == AnswerKind::AtDesk {
-            return Ok(answer);
+        if !answer.kind.is_open() {
+            self.record_answer(&tx, callback, &answer).await?;
         }
-        self.record_answer(&tx, callback, &answer).await?;
         let row = callback_events::ActiveModel {
             event_id: Set(callback.event_id.clone()),
             body_hash: Set(callback.body_hash.clone()),
@@ -130,7 +151,21 @@ impl Store {
             decision: Set(answer.decision.map(|decision| decision.as_str().to_owned())),
             received_at: Set(self.now()),
         };
-        row.insert(&tx.tx).await?;
+        if came_before {
+            // Another process may have been quicker with the same event.
+            let open = [AnswerKind::Unknown, AnswerKind::AtDesk].map(AnswerKind::as_str);
+            let changed = callback_events::Entity::update_many()
+                .set(row)
+                .filter(callback_events::Column::EventId.eq(callback.event_id.as_str()))
+                .filter(callback_events::Column::Outcome.is_in(open))
+                .exec(&tx.tx)
+                .await?;
+            if changed.rows_affected == 0 {
+                return Err(Error::Taken);
+            }
+        } else {
+            row.insert(&tx.tx).await?;
+        }
         crate::failpoint::hit("store.callback.before_commit");
         tx.commit().await?;
         Ok(answer)
@@ -138,9 +173,7 @@ impl Store {
 
     /// The entry of an event about a known review. The row of the event is forgotten after a while, the entry is not.
     async fn record_answer(&self, tx: &Write, callback: &Callback, answer: &Answer) -> Result<()> {
-        let Some(review) = answer.review.filter(|_| answer.kind != AnswerKind::Unknown) else {
-            return Ok(());
-        };
+        let Some(review) = answer.review else { return Ok(()) };
         let entry = AuditEntry {
             actor: &callback.verdict.reviewer,
             action: "review.callback",
@@ -153,7 +186,7 @@ impl Store {
     }
 
     /// The review that an event is about, held against other writers together with its document.
-    async fn named(&self, tx: &Write, naming: &Naming) -> Result<Option<reviews::Model>> {
+    async fn named(&self, tx: &Write, naming: &Naming) -> Result<Option<(reviews::Model, documents::Model)>> {
         use reviews::Column::{DocumentId, Generation, Id, TicketId};
         let by = match naming {
             Naming { review: Some(id), .. } => Id.eq(id.0),
@@ -168,7 +201,7 @@ impl Store {
         let by_ticket = naming.review.is_none() && naming.document.is_none();
         let Some(first) = first.filter(|_| !by_ticket || found.next().is_none()) else { return Ok(None) };
         match self.hold_with_document(tx, ReviewId(first.id)).await {
-            Ok((review, _)) => Ok(Some(review)),
+            Ok(held) => Ok(Some(held)),
             Err(Error::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -182,7 +215,13 @@ impl Store {
         Ok(other.one(&tx.tx).await?.is_some())
     }
 
-    async fn answer_about(&self, tx: &Write, review: reviews::Model, callback: &Callback) -> Result<Answer> {
+    async fn answer_about(
+        &self,
+        tx: &Write,
+        review: reviews::Model,
+        document: documents::Model,
+        callback: &Callback,
+    ) -> Result<Answer> {
         let decided = review.decision.as_deref().map(str::parse).transpose()?;
         let answer = |kind, decision| Answer {
             kind,
@@ -203,18 +242,86 @@ impl Store {
             let agrees = decided == Some(callback.verdict.resolution);
             return Ok(answer(if agrees { AnswerKind::Agreed } else { AnswerKind::Contradicts }, decided));
         }
-        if let Some(ruling) = self.rulings_on(tx, review.id).await?.into_iter().next_back() {
-            let by = Some(Actor::Officer(UserId(ruling.reviewer)).to_string());
+        let rulings = self.rulings_on(tx, review.id).await?;
+        let theirs = review.route == ReviewRoute::Buli2.as_str() && review.stage == Stage::First.as_str();
+        if !rulings.is_empty() || !theirs {
+            let by = rulings.last().map(|ruling| Actor::Officer(UserId(ruling.reviewer)).to_string());
+            // What is noted at this stage was decided before BULI2 spoke.
+            if rulings.iter().all(|ruling| ruling.stage != review.stage) {
+                self.note_late_no(tx, &review, callback).await?;
+            }
             return Ok(Answer { by, ..answer(AnswerKind::AtDesk, None) });
         }
         // They may be quicker with the verdict than with the reply that names the ticket.
         if let Some(ticket) = &callback.naming.ticket {
             self.note_ticket(tx, &review, ticket).await?;
         }
+        let said = callback.verdict.resolution;
+        if Self::is_one_of_two(&document, said) {
+            let changed = self.first_of_two(tx, review.id, document, said).await?;
+            return Ok(Answer { changed: Some(changed), ..answer(AnswerKind::SecondLook, Some(said)) });
+        }
         let verdict = callback.verdict.clone();
         let (_, document) = self.resolve_within(tx, ReviewId(review.id), verdict).await?;
-        let decided = answer(AnswerKind::Decided, Some(callback.verdict.resolution));
-        Ok(Answer { changed: Some(Box::new(document.try_into()?)), ..decided })
+        Ok(Answer {
+            changed: Some(Box::new(document.try_into()?)),
+            ..answer(AnswerKind::Decided, Some(said))
+        })
+    }
+
+    /// Whether BULI2's word alone is not enough, as [`people::next`] says.
+    fn is_one_of_two(document: &documents::Model, said: Resolution) -> bool {
+        let against = Against {
+            rejected: document.ai_decision.as_deref() == Some(decision_name(Decision::AutoReject)),
+            unread: document.ai_decision.is_none(),
+            ..Against::default()
+        };
+        let act = Voice { who: Who::Buli2, ruling: said.into(), typed: BTreeMap::new() };
+        people::next(Stage::First, &act, &[], against.as_buli2_sees_it(), false) != Next::Stands
+    }
+
+    /// The review goes to the desk for a second person, who is not told what BULI2 said.
+    async fn first_of_two(
+        &self,
+        tx: &Write,
+        id: uuid::Uuid,
+        document: documents::Model,
+        said: Resolution,
+    ) -> Result<Box<Document>> {
+        let held = self.hold_review(tx, ReviewId(id)).await?;
+        let change = reviews::ActiveModel {
+            route: Set(ReviewRoute::Desk.as_str().to_owned()),
+            buli2_answer: Set(Some(said.as_str().to_owned())),
+            ..Default::default()
+        };
+        let held = self.change_review(tx, &held, change).await?;
+        self.pass_on(tx, &held, Stage::Second).await?;
+        self.settle(tx, EffectKind::Escalate, &id.to_string(), None).await?;
+        Ok(Box::new(document.try_into()?))
+    }
+
+    /// A no that comes when the desk has the review: it decides nothing, and an approval takes two from now on.
+    async fn note_late_no(&self, tx: &Write, review: &reviews::Model, callback: &Callback) -> Result<()> {
+        let no = Resolution::Rejected;
+        let known = review.buli2_answer.as_deref() == Some(no.as_str());
+        if callback.verdict.resolution != no || known {
+            return Ok(());
+        }
+        let change = reviews::ActiveModel {
+            buli2_answer: Set(Some(no.as_str().to_owned())),
+            version: Set(review.version + 1),
+            ..Default::default()
+        };
+        self.change_review(tx, review, change).await?;
+        let entry = AuditEntry {
+            actor: &callback.verdict.reviewer,
+            action: "review.late_answer",
+            subject: format!("review:{}", review.id),
+            reason: None,
+            before: review.buli2_answer.clone(),
+            after: Some(no.to_string()),
+        };
+        self.write_audit(tx, entry).await
     }
 
     /// Forgets events that were received before `at`.

@@ -47,9 +47,11 @@ impl Store {
         let open = review.status == ReviewStatus::Pending.as_str()
             && review.claimed_by == Some(officer.id.0)
             && natural(review.version)? == new.expected_version;
-        if !open || self.ruling_at(&tx, &review).await?.is_some() {
+        let free = self.ruling_at(&tx, &review).await?.is_none();
+        if !open || !free || !self.is_for(&tx, &review, officer).await? {
             return Err(Error::Conflict);
         }
+        self.reclaim(&tx, &review, officer).await?;
         let (id, name) = (Uuid::now_v7(), new.field.as_str());
         // Which field, and of its values only what proves them: the entry outlives the card's data.
         let told = |value: Option<&str>| {

@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Value,
-};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::audit::{Actor, AuditEntry};
 use super::entity::{documents, profiles, reviews, users};
 use super::listing::Cursor;
-use super::rulings::Stage;
-use super::{Error, Result, Review, ReviewStatus, Role, Store, Write, from_utc, to_utc};
-use crate::document::{CardType, DocumentId, ReviewId, UserId};
+use super::{Error, Result, ReviewStatus, Role, Store, Write, from_utc, to_utc};
+use crate::document::{CardType, DocumentId, ReviewId, Stage, UserId};
 
 /// Someone who reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +25,6 @@ impl Officer {
     pub(super) fn actor(&self) -> Actor {
         Actor::Officer(self.id)
     }
-}
-
-/// What became of the wish to have a review.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It is the officer's.
-    Held(Box<Review>),
-    /// A colleague has it until then.
-    Taken { by: UserId, until: Timestamp },
-    /// It has been decided, by whoever [`Actor`] spells so.
-    Decided { by: String },
-    /// It is not this officer's turn: a second look is somebody else's.
-    NotYours,
 }
 
 /// Whose reviews to list.
@@ -130,12 +114,20 @@ fn is_code(text: &str) -> bool {
     (1..=50).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Reviews that this officer ($1; $2 whether an admin; $3 now, named here so that it always is) can work on: open, nothing noted at their stage, and not
-/// a second look at what they decided themselves.
-const OPEN: &str = "r.status = 'pending' AND (r.created_at <= $3 OR r.created_at > $3) \
+/// Reviews that this officer ($1; $2 whether an admin; $3 now, named here so that it always is) can work on: open, not
+/// about themselves, nothing noted at their stage, and from the second look on nothing of their own.
+const OPEN: &str = "r.status = 'pending' AND (r.created_at <= $3 OR r.created_at > $3) AND r.user_id <> $1 \
     AND NOT EXISTS (SELECT 1 FROM rulings g WHERE g.review_id = r.id AND g.stage = r.stage) \
-    AND (r.stage = 'first' OR (r.stage = 'admin' AND $2) \
-         OR (r.stage = 'second' AND NOT EXISTS (SELECT 1 FROM rulings g WHERE g.review_id = r.id AND g.reviewer = $1)))";
+    AND (r.stage = 'first' OR ((r.stage = 'second' OR (r.stage = 'admin' AND $2)) \
+         AND NOT EXISTS (SELECT 1 FROM rulings g WHERE g.review_id = r.id AND g.reviewer = $1)))";
+
+/// Reviews that wait for a second or third person where nobody who may be it has an account. Those of an installation
+/// without any officers wait for BULI2, and for the first one.
+const STUCK: &str = "SELECT COUNT(*) AS n FROM reviews r WHERE r.status = 'pending' AND r.stage <> 'first' \
+    AND NOT EXISTS (SELECT 1 FROM rulings g WHERE g.review_id = r.id AND g.stage = r.stage) \
+    AND NOT EXISTS (SELECT 1 FROM users u WHERE u.disabled_at IS NULL AND u.id <> r.user_id \
+        AND (u.role = 'admin' OR (u.role = 'reviewer' AND r.stage = 'second')) \
+        AND NOT EXISTS (SELECT 1 FROM rulings g WHERE g.review_id = r.id AND g.reviewer = u.id))";
 
 impl Store {
     /// The queue as `officer` sees it, longest wait first, from behind `after`.
@@ -253,94 +245,6 @@ impl Store {
         (sql, values)
     }
 
-    /// Takes a review for `lease`, or prolongs the hold on it. One that was left lying is taken over.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn claim_review(&self, id: ReviewId, officer: &Officer, lease: Duration) -> Result<Claim> {
-        let tx = self.begin().await?;
-        let review = self.hold_review(&tx, id).await?;
-        if review.status != ReviewStatus::Pending.as_str() {
-            return Ok(Claim::Decided { by: review.reviewer.unwrap_or_default() });
-        }
-        if let Some(ruling) = self.ruling_at(&tx, &review).await? {
-            return Ok(Claim::Decided { by: Actor::Officer(UserId(ruling.reviewer)).to_string() });
-        }
-        if !self.is_for(&tx, &review, officer).await? {
-            return Ok(Claim::NotYours);
-        }
-        if let Some((by, until)) = self.held_by_other(&review, officer) {
-            return Ok(Claim::Taken { by, until });
-        }
-        let is_new = review.claimed_by != Some(officer.id.0);
-        let change = reviews::ActiveModel {
-            claimed_by: Set(Some(officer.id.0)),
-            claimed_until: Set(Some(self.after(lease))),
-            claimed_at: if is_new { Set(Some(self.now())) } else { NotSet },
-            version: Set(review.version + i32::from(is_new)),
-            ..Default::default()
-        };
-        let next = self.change_review(&tx, &review, change).await?;
-        if is_new {
-            let before = review.claimed_by.map(|id| Actor::Officer(UserId(id)).to_string());
-            let after = Some(officer.actor().to_string());
-            self.audit_review(&tx, officer, "review.claim", &review, None, before, after).await?;
-        }
-        tx.commit().await?;
-        Ok(Claim::Held(Box::new(next.try_into()?)))
-    }
-
-    /// The officer still has it before them. `false` when it is no longer theirs.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn extend_claim(&self, id: ReviewId, officer: &Officer, lease: Duration) -> Result<bool> {
-        let sql =
-            "UPDATE reviews SET claimed_until = $1 WHERE id = $2 AND claimed_by = $3 AND status = 'pending'";
-        let values = vec![self.after(lease).into(), id.0.into(), officer.id.0.into()];
-        Ok(self.execute(sql, values).await? == 1)
-    }
-
-    /// The officer puts it back.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn release_claim(&self, id: ReviewId, officer: &Officer) -> Result<()> {
-        let tx = self.begin().await?;
-        self.put_back(&tx, &officer.actor(), officer.id, reviews::Column::Id.eq(id.0)).await?;
-        tx.commit().await
-    }
-
-    /// Puts back what `officer` has before them, as far as `which` says.
-    pub(super) async fn put_back(
-        &self,
-        tx: &Write,
-        actor: &Actor,
-        officer: UserId,
-        which: sea_orm::sea_query::Expr,
-    ) -> Result<()> {
-        let change = reviews::ActiveModel {
-            claimed_by: Set(None),
-            claimed_until: Set(None),
-            updated_at: Set(self.now()),
-            ..Default::default()
-        };
-        let released = reviews::Entity::update_many()
-            .set(change)
-            .filter(which)
-            .filter(reviews::Column::ClaimedBy.eq(officer.0))
-            .filter(reviews::Column::Status.eq(ReviewStatus::Pending.as_str()))
-            .exec_with_returning(&tx.tx)
-            .await?;
-        for review in released {
-            let (action, subject) = ("review.release", format!("review:{}", review.id));
-            let before = Some(Actor::Officer(officer).to_string());
-            let entry = AuditEntry { actor, action, subject, reason: None, before, after: None };
-            self.write_audit(tx, entry).await?;
-        }
-        Ok(())
-    }
-
     /// How people are called at the desk: their name, else their e-mail.
     ///
     /// # Errors
@@ -355,44 +259,14 @@ impl Store {
         Ok(user.and_then(|user| user.email).unwrap_or_else(|| id.to_string()))
     }
 
-    /// Whether this is a stage at which `officer` may decide.
-    pub(super) async fn is_for(
-        &self,
-        tx: &Write,
-        review: &reviews::Model,
-        officer: &Officer,
-    ) -> Result<bool> {
-        let stage: Stage = review.stage.parse()?;
-        if stage == Stage::First {
-            return Ok(true);
-        }
-        let decided: Vec<Uuid> =
-            self.rulings_on(tx, review.id).await?.into_iter().map(|ruling| ruling.reviewer).collect();
-        let own = decided.contains(&officer.id.0);
-        match (stage, officer.role) {
-            (Stage::Second, _) => Ok(!own),
-            (_, Role::Admin) if own => {
-                // Where there is no other admin, better one of the two than nobody.
-                let others = users::Entity::find()
-                    .filter(users::Column::Role.eq(Role::Admin.as_str()))
-                    .filter(users::Column::DisabledAt.is_null())
-                    .filter(users::Column::Id.is_not_in(decided))
-                    .count(&tx.tx)
-                    .await?;
-                Ok(others == 0)
-            }
-            (_, role) => Ok(role == Role::Admin),
-        }
-    }
-
-    /// The colleague who has the review before them.
-    pub(super) fn held_by_other(
-        &self,
-        review: &reviews::Model,
-        officer: &Officer,
-    ) -> Option<(UserId, Timestamp)> {
-        let (by, until) = review.claimed_by.zip(review.claimed_until)?;
-        (by != officer.id.0 && until > self.now()).then(|| (UserId(by), from_utc(until)))
+    /// How many reviews wait for another person where there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn stuck_reviews(&self) -> Result<u64> {
+        let rows = self.query(STUCK, Vec::new()).await?;
+        let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get("", "n"))?;
+        Ok(count.unsigned_abs())
     }
 
     /// The row of a review, held against other writers until the transaction ends.

@@ -212,6 +212,10 @@ pub(crate) mod reviews {
         pub reasons: Option<String>,
         /// Code of the reason of the decision.
         pub reason: Option<String>,
+        /// What BULI2 said where that did not decide it: a yes that another person has to say, too, or a late no.
+        pub buli2_answer: Option<String>,
+        /// When the officer who has it before them opened the picture.
+        pub seen_at: Option<DateTimeUtc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,6 +10,7 @@ mod m0004_retake;
 mod m0005_installation;
 mod m0006_shares;
 mod m0007_sign_in;
+mod m0008_people;
 mod m0009_upkeep;
 
 /// All steps in order.
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_installation::Migration),
             Box::new(m0006_shares::Migration),
             Box::new(m0007_sign_in::Migration),
+            Box::new(m0008_people::Migration),
             Box::new(m0009_upkeep::Migration),
         ]
     }

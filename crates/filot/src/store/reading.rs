@@ -123,9 +123,12 @@ impl Store {
             reading_ms: Set(i32::try_from(outcome.reading_ms).ok()),
             ..Default::default()
         };
-        let command = Command::Record { token, decision: outcome.decision };
-        let next = self.advance(&tx, &row, command, change).await?;
-        if outcome.decision == Decision::NeedsReview {
+        // A photo that came in place of another one is a person's to reject: the machine's word stays what it is, and
+        // does not end the case.
+        let retaken = row.replaces.is_some() && outcome.decision == Decision::AutoReject;
+        let decision = if retaken { Decision::NeedsReview } else { outcome.decision };
+        let next = self.advance(&tx, &row, Command::Record { token, decision }, change).await?;
+        if decision == Decision::NeedsReview {
             self.open_review(&tx, &next).await?;
         }
         crate::failpoint::hit("store.outcome.before_event");
@@ -183,6 +186,8 @@ impl Store {
         let next = self.advance(&tx, &row, command, change).await?;
         self.record_change(&tx, &Actor::System, "document.fail", &row, Some(&next), Some(code)).await?;
         self.emit(&tx, &next, EventKind::Failed, Some(next.generation)).await?;
+        // One that came in place of another is looked at by a person, who may ask again.
+        let next = if next.replaces.is_some() { self.escalate_within(&tx, &next).await? } else { next };
         crate::failpoint::hit("store.failure.before_commit");
         tx.commit().await?;
         crate::failpoint::hit("store.failure.after_commit");

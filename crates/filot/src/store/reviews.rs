@@ -58,6 +58,18 @@ pub struct Review {
     pub reasons: Vec<String>,
     /// The reason of the decision, if it was made at the desk.
     pub reason: Option<String>,
+    /// What BULI2 said where that did not decide it.
+    pub buli2_answer: Option<Resolution>,
+    /// When the officer who has it before them opened the picture.
+    pub seen_at: Option<jiff::Timestamp>,
+}
+
+impl Review {
+    /// Whether `officer` has it before them at this moment.
+    pub fn is_held_by(&self, officer: UserId, now: jiff::Timestamp) -> bool {
+        self.status == ReviewStatus::Pending
+            && self.claimed.is_some_and(|(by, until)| by == officer && until > now)
+    }
 }
 
 /// A person's decision.
@@ -116,13 +128,32 @@ impl Store {
             drop(tx);
             return self.review_of_document(id).await?.ok_or(Error::Corrupt("review"));
         }
-        let next = self.advance(&tx, &row, Command::Escalate, Default::default()).await?;
-        let review = self.open_review(&tx, &next).await?;
-        self.record_change(&tx, actor, "document.escalate", &row, Some(&next), None).await?;
-        self.emit(&tx, &next, EventKind::Escalated, None).await?;
+        let (_, review) = self.open_for(&tx, &row, actor).await?;
         crate::failpoint::hit("store.escalate.before_commit");
         tx.commit().await?;
         review.try_into()
+    }
+
+    /// A document that has just been read, or could not be, goes to a person within the same transaction.
+    pub(super) async fn escalate_within(
+        &self,
+        tx: &Write,
+        row: &documents::Model,
+    ) -> Result<documents::Model> {
+        Ok(self.open_for(tx, row, &Actor::System).await?.0)
+    }
+
+    async fn open_for(
+        &self,
+        tx: &Write,
+        row: &documents::Model,
+        actor: &Actor,
+    ) -> Result<(documents::Model, reviews::Model)> {
+        let next = self.advance(tx, row, Command::Escalate, Default::default()).await?;
+        let review = self.open_review(tx, &next).await?;
+        self.record_change(tx, actor, "document.escalate", row, Some(&next), None).await?;
+        self.emit(tx, &next, EventKind::Escalated, None).await?;
+        Ok((next, review))
     }
 
     /// A person decides: review, document, audit and event in one.
@@ -222,6 +253,8 @@ impl TryFrom<reviews::Model> for Review {
             claimed: row.claimed_by.map(UserId).zip(row.claimed_until.map(from_utc)),
             reasons: row.reasons.map(|codes| super::desk::split_reasons(&codes)).unwrap_or_default(),
             reason: row.reason,
+            buli2_answer: row.buli2_answer.map(|word| word.parse()).transpose()?,
+            seen_at: row.seen_at.map(from_utc),
         })
     }
 }

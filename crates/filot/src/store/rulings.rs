@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use filot_cards::field::FieldKey;
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -19,48 +20,8 @@ use super::outbox::EffectKind;
 use super::rows::natural;
 use super::{Error, Result, ReviewStatus, Role, Store, Write, from_utc};
 use crate::desk::Reason;
-use crate::document::{Command, DocumentId, Resolution, ReviewId, UserId, spelled};
-
-spelled! {
-    /// Whose turn it is with a review.
-    Stage {
-        /// Anybody's.
-        First = "first",
-        /// Somebody's who has not decided on it; they are not told that somebody has.
-        Second = "second",
-        /// The two disagreed: an admin's.
-        Admin = "admin",
-    }
-}
-
-spelled! {
-    /// What an officer decides.
-    Ruling {
-        Approve = "approve",
-        Reject = "reject",
-        /// This photo will not do; the customer is asked for another one.
-        Retake = "retake",
-    }
-}
-
-impl Ruling {
-    /// What it means for the document at hand.
-    pub fn resolution(self) -> Resolution {
-        match self {
-            Self::Approve => Resolution::Approved,
-            Self::Reject | Self::Retake => Resolution::Rejected,
-        }
-    }
-}
-
-impl From<Resolution> for Ruling {
-    fn from(resolution: Resolution) -> Self {
-        match resolution {
-            Resolution::Approved => Self::Approve,
-            Resolution::Rejected => Self::Reject,
-        }
-    }
-}
+use crate::document::people::{self, Against, Next, Voice, Who};
+use crate::document::{Command, DocumentId, Resolution, ReviewId, Ruling, Stage, UserId};
 
 /// A ruling to note.
 #[derive(Clone, Debug)]
@@ -109,6 +70,8 @@ pub enum Noted {
     },
     /// It is no longer what the officer was looking at.
     Changed,
+    /// The officer has not opened the picture since they took the review.
+    Unseen,
 }
 
 /// What became of the wish to undo.
@@ -154,10 +117,14 @@ impl Store {
         if let Some((by, _)) = self.held_by_other(&review, officer) {
             return Ok(Noted::Taken { by });
         }
-        let seen = natural(review.version)? == new.expected_version;
-        if !seen || review.claimed_by != Some(officer.id.0) || !self.is_for(&tx, &review, officer).await? {
+        let known = natural(review.version)? == new.expected_version;
+        if !known || review.claimed_by != Some(officer.id.0) || !self.is_for(&tx, &review, officer).await? {
             return Ok(Noted::Changed);
         }
+        if new.ruling == Ruling::Approve && review.seen_at.is_none() {
+            return Ok(Noted::Unseen);
+        }
+        self.reclaim(&tx, &review, officer).await?;
         let effective_at = self.after(new.undo);
         let row = rulings::ActiveModel {
             id: Set(Uuid::now_v7()),
@@ -282,14 +249,11 @@ impl Store {
             ..Default::default()
         };
         done.update(&tx.tx).await?;
-        let next = match row.stage.parse()? {
-            Stage::First if row.second_look => Some(Stage::Second),
-            Stage::Second if !self.agrees(&tx, &row).await? => Some(Stage::Admin),
-            _ => None,
-        };
-        let outcome = match next {
-            Some(stage) => self.pass_on(&tx, &review, stage).await?,
-            None => self.conclude(&tx, &review, document, &row, result).await?,
+        let outcome = match self.led_to(&tx, &review, &row).await? {
+            Next::Stands => self.conclude(&tx, &review, document, &row, result).await?,
+            Next::Pass(stage) => self.pass_on(&tx, &review, stage).await?,
+            // Nobody notes such a ruling; one that was noted all the same waits for somebody else of its stage.
+            Next::Alone => return Err(Error::Corrupt("ruling")),
         };
         crate::failpoint::hit("store.carry_out.before_commit");
         tx.commit().await?;
@@ -297,7 +261,12 @@ impl Store {
     }
 
     /// The next officer's turn. What was said so far stays with the review, unseen.
-    async fn pass_on(&self, tx: &Write, review: &reviews::Model, stage: Stage) -> Result<CarriedOut> {
+    pub(super) async fn pass_on(
+        &self,
+        tx: &Write,
+        review: &reviews::Model,
+        stage: Stage,
+    ) -> Result<CarriedOut> {
         let change = reviews::ActiveModel {
             stage: Set(stage.as_str().to_owned()),
             claimed_by: Set(None),
@@ -355,34 +324,53 @@ impl Store {
         Ok(CarriedOut::Decided(DocumentId(document.id)))
     }
 
-    /// Whether the second ruling says what the first said, and, where both approve, of the same values.
-    async fn agrees(&self, tx: &Write, second: &rulings::Model) -> Result<bool> {
-        let all = self.rulings_on(tx, second.review_id).await?;
-        let Some(first) = all.iter().find(|row| row.stage == Stage::First.as_str()) else { return Ok(true) };
-        if first.ruling != second.ruling {
-            return Ok(false);
-        }
-        if second.ruling != Ruling::Approve.as_str() {
-            return Ok(true);
-        }
-        let rows = corrections::Entity::find()
-            .filter(corrections::Column::ReviewId.eq(second.review_id))
+    /// What a ruling leads to, as [`people::next`] says.
+    async fn led_to(&self, tx: &Write, review: &reviews::Model, row: &rulings::Model) -> Result<Next> {
+        let mut voices = self.voices(&tx.tx, review).await?;
+        let who = Who::Officer(UserId(row.reviewer));
+        let Some(at) = voices.iter().position(|voice| voice.who == who) else {
+            return Err(Error::Corrupt("ruling"));
+        };
+        let act = voices.remove(at);
+        // What stood against it was held against it when it was noted; nothing has changed since.
+        Ok(people::next(row.stage.parse()?, &act, &voices, Against::default(), row.second_look))
+    }
+
+    /// What everybody has said of a review so far.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn voices_on(&self, id: ReviewId) -> Result<Vec<Voice>> {
+        let review = reviews::Entity::find_by_id(id.0).one(&self.db).await?.ok_or(Error::NotFound)?;
+        self.voices(&self.db, &review).await
+    }
+
+    async fn voices(&self, db: &impl ConnectionTrait, review: &reviews::Model) -> Result<Vec<Voice>> {
+        let rulings = rulings::Entity::find()
+            .filter(rulings::Column::ReviewId.eq(review.id))
+            .order_by_asc(rulings::Column::NotedAt)
+            .all(db)
+            .await?;
+        let said = corrections::Entity::find()
+            .filter(corrections::Column::ReviewId.eq(review.id))
             .order_by_asc(corrections::Column::At)
             .order_by_asc(corrections::Column::Id)
-            .all(&tx.tx)
+            .all(db)
             .await?;
-        // Each one's last word on each field, without fields that were only confirmed.
-        let said_by = |officer: Uuid| {
-            let mut read: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-            let mut said: BTreeMap<&str, &str> = BTreeMap::new();
-            for row in rows.iter().filter(|row| row.reviewer == officer) {
-                read.entry(&row.field).or_insert(row.old_value.as_deref());
-                said.insert(&row.field, &row.new_value);
-            }
-            said.retain(|field, value| read.get(field).copied().flatten() != Some(*value));
-            said
-        };
-        Ok(said_by(first.reviewer) == said_by(second.reviewer))
+        let mut voices = Vec::new();
+        for row in rulings {
+            let typed = typed_by(row.reviewer, &said)?;
+            voices.push(Voice {
+                who: Who::Officer(UserId(row.reviewer)),
+                ruling: row.ruling.parse()?,
+                typed,
+            });
+        }
+        if let Some(answer) = &review.buli2_answer {
+            let ruling = answer.parse::<Resolution>()?.into();
+            voices.push(Voice { who: Who::Buli2, ruling, typed: BTreeMap::new() });
+        }
+        Ok(voices)
     }
 
     /// Whether an officer has said something on the review.
@@ -407,6 +395,19 @@ impl Store {
     ) -> Result<Option<rulings::Model>> {
         Ok(self.rulings_on(tx, review.id).await?.into_iter().find(|row| row.stage == review.stage))
     }
+}
+
+/// An officer's last word on each field, without fields that were only confirmed.
+fn typed_by(officer: Uuid, rows: &[corrections::Model]) -> Result<BTreeMap<FieldKey, String>> {
+    let mut read: BTreeMap<FieldKey, Option<&str>> = BTreeMap::new();
+    let mut said: BTreeMap<FieldKey, String> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.reviewer == officer) {
+        let field = FieldKey::from_name(&row.field).ok_or(Error::Corrupt("field"))?;
+        read.entry(field).or_insert(row.old_value.as_deref());
+        said.insert(field, row.new_value.clone());
+    }
+    said.retain(|field, value| read.get(field).copied().flatten().unwrap_or_default() != value);
+    Ok(said)
 }
 
 impl TryFrom<rulings::Model> for RulingRow {

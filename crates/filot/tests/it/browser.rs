@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use filot::document::Verification;
+use filot::document::{ReviewId, Verification};
 use filot::store::{ReviewStatus, Role};
 use filot_testkit::{Case, Flag, Tier};
 use image::ImageEncoder;
@@ -49,6 +49,14 @@ async fn take(browser: &Browser) -> String {
 /// A drawn card whose NIK cannot be right.
 fn doubtful(seed: u64) -> Vec<u8> {
     Case::ktp().tier(Tier::Normal).flag(Flag::BadNikSerial).long_side(1280).draw(seed).jpeg
+}
+
+/// Shows everything, and waits until the server knows that the picture was opened.
+async fn open_picture(browser: &Browser, desk: &Desk, id: ReviewId) {
+    browser.press('b').await;
+    browser
+        .until("the picture seen", async || desk.it.app.store.review(id).await.unwrap().seen_at.is_some())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,6 +292,7 @@ async fn two_officers_and_two_tabs_do_not_step_on_each_other() {
     let other = budis.client.new_window(true).await.unwrap().handle;
     budis.client.switch_to_window(other).await.unwrap();
     budis.goto(&page).await;
+    open_picture(&budis, &desk, first).await;
     budis.click(".decision.approve summary").await;
     budis.click(".decision.approve [value=DATA_MATCHES]").await;
     budis.leaves(&page).await;

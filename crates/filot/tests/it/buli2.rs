@@ -348,7 +348,7 @@ async fn a_ticket_is_never_made_up() {
 }
 
 #[tokio::test]
-async fn the_desk_takes_over_after_the_deadline_and_a_late_answer_still_counts() {
+async fn the_desk_takes_over_after_the_deadline_and_a_late_answer_decides_nothing() {
     let fake = FakeBuli2::start(1).await;
     let settings = [("FILOT_BULI2_DESK_AFTER_S", "3600")];
     let (it, clock, _deployment) = by_hand(Deployment::embedded(), fake.port, &settings).await;
@@ -377,7 +377,8 @@ async fn the_desk_takes_over_after_the_deadline_and_a_late_answer_still_counts()
     let server = Server::on(it.app.clone()).await;
     let body = json!({ "reviewId": review_of(&it.app, taken).await.id, "taskId": "BULI2-1", "decision": "approved" });
     let late = Answer::at(clock.now().as_second(), "late", serde_json::to_vec(&body).unwrap());
-    assert_eq!(server.send(late.request(&server)).await.ok()["verificationStatus"], "manually_approved");
+    server.send(late.request(&server)).await.is(409, "conflict");
+    assert_eq!(it.document(taken).await.verification, Verification::PendingManualReview);
 }
 
 #[tokio::test]

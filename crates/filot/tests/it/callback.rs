@@ -16,6 +16,7 @@ use crate::support::Deployment;
 use crate::support::buli2::{Event, SECRET, configured};
 use crate::support::cards::{Script, card};
 
+mod again;
 mod barrage;
 
 /// A review under a ticket.
@@ -147,7 +148,7 @@ async fn an_answer_that_is_quicker_than_the_ticket_is_taken() {
 
     // A deleted document has no review any more.
     store.delete_document(new.document, &Actor::System).await.unwrap();
-    server.send(Event::new("3", &new.body("approved")).request(&server)).await.is(404, "review_unknown");
+    server.send(Event::new("3", &new.body("approved")).request(&server)).await.is(503, "review_unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +211,7 @@ async fn the_old_way_is_bound_to_its_review_and_counts_once() {
     let nobody = r#"{"decision":"approved"}"#;
     send(Some(cases[0].review), &signed(nobody), nobody).await.is(422, "invalid_field");
     let unknown = format!(r#"{{"decision":"approved","taskId":"{}"}}"#, cases[0].ticket);
-    send(Some(ReviewId::new()), &signed(&unknown), &unknown).await.is(404, "review_unknown");
+    send(Some(ReviewId::new()), &signed(&unknown), &unknown).await.is(503, "review_unknown");
     for (n, case) in cases.iter().enumerate() {
         let decision = ["approved", "rejected"][n % 2];
         assert_eq!(server.inner.document(case.document).await.verification, verification(decision));

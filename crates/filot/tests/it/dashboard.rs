@@ -13,7 +13,7 @@ use reqwest::{Client, redirect};
 
 use crate::console::Visitor;
 use crate::support::cards::Script;
-use crate::support::desk::{assessed, officer};
+use crate::support::desk::{officer, open_picture, reporting, sound};
 use crate::support::desk_server::{Desk, Staff};
 use crate::support::{Deployment, TestApp};
 
@@ -35,6 +35,7 @@ async fn rule(it: &TestApp, clock: &Clock, who: &Officer, number: u32, after: i6
     let Claim::Held(review) = it.app.store.claim_review(id, who, LEASE).await.unwrap() else { panic!() };
     clock.advance(SignedDuration::from_secs(after));
     it.app.store.extend_claim(id, who, LEASE).await.unwrap();
+    open_picture(&it.app, id, who).await;
     let noted = desk::decide(&it.app, who, id, review.version, reason.ruling(), reason, None).await.unwrap();
     assert!(matches!(noted, filot::store::Noted::Noted(_)), "{noted:?}");
     clock.advance(SignedDuration::from_secs(11));
@@ -45,7 +46,7 @@ async fn numbers_are_right(deployment: Deployment) {
     let start: Timestamp = "2026-11-10T05:00:00Z".parse().unwrap();
     let clock = Clock::by_hand(start);
     let deployment = deployment.with("FILOT_DESK_SECOND_LOOK_SHARE", "0");
-    let mut it = TestApp::on(deployment.app_with(assessed(), clock).await).await;
+    let mut it = TestApp::on(deployment.app_with(reporting(sound()), clock).await).await;
     it.work();
     let store = it.app.store.clone();
     assert_eq!(store.queue_age([start, start]).await.unwrap(), filot::store::QueueAge::default());
@@ -223,7 +224,7 @@ fn the_last_checkpoint_of_a_file_is_found_at_its_end() {
 #[ignore = "a measurement"]
 async fn measure_a_hundred_thousand_events() {
     let deployment = Deployment::postgres();
-    let it = TestApp::on(deployment.app_with(assessed(), Clock::default()).await).await;
+    let it = TestApp::on(deployment.app_with(reporting(sound()), Clock::default()).await).await;
     fill(&deployment.postgres.as_ref().unwrap().url(), &it).await;
     statements(&it).await;
 

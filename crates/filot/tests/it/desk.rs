@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use filot::card_reader::CardReader;
 use filot::clock::Clock;
 use filot::desk::{self, Reason};
 use filot::document::{DocumentId, Resolution, ReviewId, Verification};
@@ -15,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Barrier;
 
 use crate::support::cards::Script;
-use crate::support::desk::{assessed, officer};
+use crate::support::desk::{assessed, officer, open_picture, reporting, sound};
 use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
 const LEASE: Duration = Duration::from_secs(120);
@@ -33,16 +34,32 @@ on_sqlite_and_postgres! {
 
 /// A service at a standing clock; `share` of the approvals get a second look.
 async fn desk_with(deployment: Deployment, share: &str) -> (TestApp, Clock, Deployment) {
+    desk_reading(deployment, share, assessed()).await
+}
+
+/// The same with a reader of cards that nothing stands against, which one officer may approve.
+async fn sound_desk(deployment: Deployment) -> (TestApp, Clock, Deployment) {
+    desk_reading(deployment, "0", reporting(sound())).await
+}
+
+async fn desk_reading(
+    deployment: Deployment,
+    share: &str,
+    reader: CardReader,
+) -> (TestApp, Clock, Deployment) {
     let clock = Clock::by_hand(Timestamp::now());
     let deployment = deployment.with("FILOT_DESK_SECOND_LOOK_SHARE", share);
-    let mut it = TestApp::on(deployment.app_with(assessed(), clock).await).await;
+    let mut it = TestApp::on(deployment.app_with(reader, clock).await).await;
     it.work();
     (it, clock, deployment)
 }
 
 async fn claim(it: &TestApp, id: ReviewId, who: &Officer) -> store::Review {
     match it.app.store.claim_review(id, who, LEASE).await.unwrap() {
-        Claim::Held(review) => *review,
+        Claim::Held(review) => {
+            open_picture(&it.app, id, who).await;
+            *review
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -101,7 +118,7 @@ async fn a_review_is_held_left_lying_and_taken_over(deployment: Deployment) {
 }
 
 async fn a_decision_takes_effect_when_it_can_no_longer_be_undone(deployment: Deployment) {
-    let (mut it, clock, _deployment) = desk_with(deployment, "0").await;
+    let (mut it, clock, _deployment) = sound_desk(deployment).await;
     let (document, id) = it.review(1, Script::Review).await;
     let ani = officer(&it.app, "Ani Contoh", Role::Reviewer).await;
     let budi = officer(&it.app, "Budi Contoh", Role::Reviewer).await;
@@ -337,7 +354,7 @@ async fn the_queue_shows_each_officer_what_is_theirs(deployment: Deployment) {
 
 /// Two officers and two clicks each, all at once: whatever happens, one decision, and the loser learns whose.
 async fn five_hundred_races_have_one_winner_each(deployment: Deployment) {
-    let (mut it, clock, _deployment) = desk_with(deployment, "0").await;
+    let (mut it, clock, _deployment) = sound_desk(deployment).await;
     let officers = [
         officer(&it.app, "Ani Contoh", Role::Reviewer).await,
         officer(&it.app, "Budi Contoh", Role::Reviewer).await,
@@ -355,14 +372,17 @@ async fn five_hundred_races_have_one_winner_each(deployment: Deployment) {
                 barrier.wait().await;
                 let claimed = app.store.claim_review(id, &officer, LEASE).await.unwrap();
                 let version = match claimed {
-                    Claim::Held(review) => review.version,
+                    Claim::Held(review) => {
+                        app.store.picture_seen(id, &officer).await.unwrap();
+                        review.version
+                    }
                     Claim::Taken { by, .. } => return Err(by),
                     Claim::Decided { by } => {
                         let name = desk::name_of(&app, &by).await.unwrap();
                         assert!(name.ends_with("Contoh"), "{name}");
                         return Err(by.strip_prefix("officer:").unwrap().parse().unwrap());
                     }
-                    Claim::NotYours => panic!("it is anybody's"),
+                    Claim::NotYours | Claim::Own => panic!("it is anybody's"),
                 };
                 let ruling = if who == 0 { Ruling::Approve } else { Ruling::Reject };
                 let reason = Reason::of(ruling).next().unwrap();

@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::program::filot_on;
 use crate::support::app::upload;
+use crate::support::buli2::configured;
 use crate::support::cards::{Script, card};
-use crate::support::desk::{assessed, officer};
+use crate::support::desk::{assessed, officer, open_picture};
 use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
 const LEASE: Duration = Duration::from_secs(120);
@@ -43,6 +44,7 @@ impl Rig {
 
     async fn decide(&self, id: ReviewId, who: &Officer, reason: Reason) -> uuid::Uuid {
         let version = self.it.app.store.review(id).await.unwrap().version;
+        open_picture(&self.it.app, id, who).await;
         let note = Some("the lower edge".to_owned());
         let noted =
             desk::decide(&self.it.app, who, id, version, reason.ruling(), reason, note).await.unwrap();
@@ -68,7 +70,13 @@ impl Rig {
             expected_version: None,
         };
         let naming = Naming { review: Some(review), ..Naming::default() };
-        let callback = Callback { event_id: event.to_owned(), body_hash: event.to_owned(), naming, verdict };
+        let callback = Callback {
+            event_id: event.to_owned(),
+            body_hash: event.to_owned(),
+            naming,
+            verdict,
+            fresh: true,
+        };
         self.it.app.store.take_callback(callback).await.unwrap().kind
     }
 }
@@ -114,7 +122,7 @@ async fn eventful(rig: &Rig) -> (DocumentId, DocumentId) {
 }
 
 async fn a_case_tells_everything_that_happened_to_it(deployment: Deployment) {
-    let deployment = deployment.with("FILOT_DESK_SECOND_LOOK_SHARE", "1");
+    let deployment = configured(deployment, 9).with("FILOT_DESK_SECOND_LOOK_SHARE", "1");
     let clock = Clock::by_hand(Timestamp::now());
     let mut it = TestApp::on(deployment.app_with(assessed(), clock).await).await;
     it.work();

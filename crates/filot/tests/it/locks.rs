@@ -67,7 +67,7 @@ async fn a_deletion_and_a_decision_do_not_wait_for_each_other() {
             tokio::spawn(async move {
                 let naming = Naming { review: Some(id), ..Naming::default() };
                 let (event_id, body_hash) = ("1".to_owned(), "1".to_owned());
-                let callback = Callback { event_id, body_hash, naming, verdict: verdict() };
+                let callback = Callback { event_id, body_hash, naming, verdict: verdict(), fresh: true };
                 app.store.take_callback(callback).await.map(|_| ())
             })
         }),

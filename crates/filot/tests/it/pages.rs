@@ -24,6 +24,7 @@ async fn decide(desk: &Desk, who: &Officer, number: u32, seconds: i64, reason: R
     let Claim::Held(held) = store.claim_review(review, who, LEASE).await.unwrap() else { panic!() };
     desk.clock.advance(SignedDuration::from_secs(seconds));
     store.extend_claim(review, who, LEASE).await.unwrap();
+    store.picture_seen(review, who).await.unwrap();
     desk::decide(&desk.it.app, who, review, held.version, reason.ruling(), reason, None).await.unwrap();
     desk.later();
     desk::settle(&desk.it.app).await.unwrap();

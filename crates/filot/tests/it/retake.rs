@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use filot::card_reader::CardReader;
 use filot::clock::Clock;
 use filot::desk::{self, Reason};
 use filot::document::{DocumentId, ReviewId, UserId, Verification};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::http::server::{PASSWORD, Person, Server, generous};
 use crate::support::app::upload;
-use crate::support::cards::{Script, card};
+use crate::support::cards::{Script, card, scripted};
 use crate::support::desk::{assessed, officer};
 use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
@@ -29,13 +30,14 @@ on_sqlite_and_postgres! {
     links_end_are_renewed_and_cannot_be_made_up
     no_case_gets_more_photos_than_allowed
     of_many_photos_at_once_one_is_taken
+    a_photo_that_is_no_card_does_not_end_the_case
     whatever_dies_in_between_leaves_one_photo_or_a_link_that_works
 }
 
 /// A service behind a socket at a standing clock, and an officer.
 pub(crate) struct Rig {
     pub(crate) server: Server,
-    clock: Clock,
+    pub(crate) clock: Clock,
     ani: Officer,
     /// Follows no redirection.
     http: Client,
@@ -44,9 +46,13 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new(deployment: Deployment) -> Self {
+        Self::reading(deployment, assessed()).await
+    }
+
+    async fn reading(deployment: Deployment, reader: CardReader) -> Self {
         let deployment = generous(deployment).with("FILOT_DESK_SECOND_LOOK_SHARE", "0");
         let clock = Clock::by_hand(Timestamp::now());
-        let mut server = Server::on(deployment.app_with(assessed(), clock).await).await;
+        let mut server = Server::on(deployment.app_with(reader, clock).await).await;
         server.inner.work();
         let ani = officer(&server.inner.app, "Ani Contoh", Role::Reviewer).await;
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
@@ -310,6 +316,35 @@ async fn no_case_gets_more_photos_than_allowed(deployment: Deployment) {
     let last = rig.it().document(id).await;
     assert_eq!((last.verification, last.retakes), (Verification::ManuallyRejected, 2));
     assert_eq!(rig.list(&who).await, [id.to_string()]);
+    rig.server.inner.rest().await;
+}
+
+async fn a_photo_that_is_no_card_does_not_end_the_case(deployment: Deployment) {
+    let mut rig = Rig::reading(deployment.with("FILOT_DESK_RETAKES", "2"), scripted()).await;
+    let who = rig.server.person().await;
+    let first = rig.upload(&who, 1).await;
+    let mut id = first;
+    for (attempt, script, status, decision) in
+        [(1, Script::Reject, "completed", Some("auto_reject")), (2, Script::Unreadable, "failed", None)]
+    {
+        rig.ask(id, Reason::CutOff).await;
+        let path = rig.link(&who, id).await;
+        assert_eq!(rig.send(&path, &card(attempt + 1, script, 0), "image/png").await.0, 303);
+        id = rig.it().document(id).await.replaced_by.unwrap();
+        let read = rig.it().finished(id).await;
+        // What the machine says stays what it is; the end of the case is a person's.
+        assert_eq!((read.status.as_str(), read.decision.as_deref()), (status, decision));
+        assert_eq!(read.verification, Verification::PendingManualReview, "{script:?}");
+        assert_eq!(read.retakes, attempt, "attempts count");
+    }
+    // No more photos, and still a person who decides.
+    let refused = rig.rule(id, Ruling::Retake, Reason::CutOff).await;
+    assert!(matches!(refused, Err(desk::Error::NoMoreRetakes)), "{refused:?}");
+    assert!(matches!(rig.rule(id, Ruling::Reject, Reason::NotACard).await, Ok(Noted::Noted(_))));
+    // A first photo is the machine's to reject.
+    let sent = rig.server.upload(&who, &card(9, Script::Reject, 0)).await.ok();
+    let alone = rig.it().finished(sent["documentId"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!(alone.verification, Verification::AutoRejected);
     rig.server.inner.rest().await;
 }
 

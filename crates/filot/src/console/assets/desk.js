@@ -13,9 +13,11 @@
     const start = new URLSearchParams(location.search);
     turn = (Math.floor((Number(start.get('turn')) || 0) / 90) % 4) * 90;
     field = start.get('field');
+    // Until the officer wants to see something, the pictures show nothing but colours.
+    let open = document.body.classList.contains('reveal');
     const picture = () => {
       const [href, width, height] = photo.dataset[view].split(' ');
-      return { href, width: Number(width), height: Number(height) };
+      return { href: open ? href : href + '?veiled=1', width: Number(width), height: Number(height) };
     };
     const placeOf = (key) => {
       const item = key && document.getElementById('field-' + key);
@@ -40,6 +42,16 @@
         else tool.removeAttribute('aria-current');
       }
     };
+    const unveil = () => {
+      if (open) return;
+      open = true;
+      for (const crop of all('image[data-clear]')) crop.setAttribute('href', crop.dataset.clear);
+      draw();
+    };
+    for (const looked of all('.photo, .field')) {
+      for (const kind of ['pointerenter', 'focusin']) looked.addEventListener(kind, unveil);
+      if (looked.contains(document.activeElement)) unveil();
+    }
     const show = (next) => {
       if (!photo.dataset[next]) return;
       view = next;
@@ -62,6 +74,7 @@
         if (on) tool.setAttribute('aria-current', 'true'); else tool.removeAttribute('aria-current');
       },
       reveal: (tool) => {
+        unveil();
         const on = document.body.classList.toggle('reveal');
         one('span', tool).textContent = on ? tool.dataset.on : tool.dataset.off;
       },

@@ -156,7 +156,7 @@ function clear() {
   shown = null;
   at("progress").textContent = "";
   at("boxes").replaceChildren();
-  for (const id of ["fields", "ledger", "checks"]) at(id).hidden = true;
+  for (const id of ["fields", "checks"]) at(id).hidden = true;
 }
 
 function picture(file) {
@@ -242,11 +242,8 @@ function draw(now) {
       return tr;
     }),
   );
-  fill("ledger", (result.ledger ?? []).map((line) => row(`${plain(line.kind)} ${plain(name(line.subject))}`, line.points > 0 ? `+${line.points}` : line.points)));
-  fill("checks", (result.checks ?? []).map((check) => row(plain(check.code), plain(check.outcome) + (sentence(check.customer) ? `: ${sentence(check.customer)}` : ""))));
+  fill("checks", (result.checks ?? []).map((check) => row(plain(check.code ?? "card"), plain(check.outcome) + (sentence(check.customer) ? `: ${sentence(check.customer)}` : ""))));
 }
-
-const name = (subject) => (typeof subject === "object" && subject ? Object.values(subject).flat().join(" ") : subject ?? "");
 
 function outline(svg, points, kind) {
   const polygon = document.createElementNS("http://www.w3.org/2000/svg", "polygon");

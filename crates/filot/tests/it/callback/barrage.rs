@@ -168,7 +168,7 @@ impl Gun<'_> {
         }
         let mut body = one.body(decision);
         let mismatch = (409, Some("review_mismatch"));
-        let unknown = (404, Some("review_unknown"));
+        let unknown = (503, Some("review_unknown"));
         let (what, expected) = match self.dice.random_range(0..9) {
             0 => {
                 body["documentId"] = json!(another.document);

@@ -50,9 +50,22 @@ pub(crate) fn recorded() -> Value {
     })
 }
 
+/// The same without a slip: nothing stands against approving it.
+pub(crate) fn sound() -> Value {
+    let mut known = recorded();
+    known["fields"]["gender"]["value"] = json!("PEREMPUAN");
+    known["fields"]["name"]["confidence"] = json!(0.97);
+    known
+}
+
 /// A reader that decides as scripted documents say, and reports [`recorded`] with it.
 pub(crate) fn assessed() -> CardReader {
-    CardReader::new("assessed", |file, _, today| {
+    reporting(recorded())
+}
+
+/// A reader that decides as scripted documents say, and reports `known` with it.
+pub(crate) fn reporting(known: Value) -> CardReader {
+    CardReader::new("assessed", move |file, _, today| {
         let photo = Photo::decode(file.bytes, &Limits::default())?;
         let script = photo.pixels.get_pixel(1, 0).0[0];
         let (decision, score) = match script {
@@ -60,7 +73,7 @@ pub(crate) fn assessed() -> CardReader {
             s if s == Script::Reject as u8 => (Decision::AutoReject, 10),
             _ => (Decision::NeedsReview, 60),
         };
-        let known: Recorded = serde_json::from_value(recorded()).unwrap();
+        let known: Recorded = serde_json::from_value(known.clone()).unwrap();
         let assessment = reassess(&known, &BTreeMap::new(), &Policy::default(), today);
         let mut result = serde_json::to_value(&assessment).unwrap();
         result["photo"] = json!({ "width": photo.width, "height": photo.height });
@@ -83,6 +96,11 @@ pub(crate) async fn officer(app: &App, name: &str, role: Role) -> Officer {
         full_name: Some(name.to_owned()),
     };
     Officer { id: app.store.create_user(new).await.unwrap().id, role }
+}
+
+/// The officer opens the picture of the review that they have.
+pub(crate) async fn open_picture(app: &App, id: ReviewId, who: &Officer) {
+    assert!(app.store.picture_seen(id, who).await.unwrap(), "{id} is not held");
 }
 
 impl TestApp {

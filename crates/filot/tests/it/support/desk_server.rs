@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use filot::app::App;
 use filot::auth::Auth;
+use filot::card_reader::CardReader;
 use filot::clock::Clock;
 use filot::document::{CardType, DocumentId, ReviewId};
 use filot::http::Api;
@@ -52,10 +53,19 @@ impl Desk {
     }
 
     pub(crate) async fn start_on(deployment: Deployment) -> Self {
+        Self::reading(deployment, super::desk::assessed()).await
+    }
+
+    /// With cards that nothing stands against, which one officer may approve.
+    pub(crate) async fn sound() -> Self {
+        Self::reading(Deployment::embedded(), super::desk::reporting(super::desk::sound())).await
+    }
+
+    async fn reading(deployment: Deployment, reader: CardReader) -> Self {
         let deployment =
             generous(deployment).with("FILOT_DESK_SECOND_LOOK_SHARE", "0").with("FILOT_DESK_UNDO_S", "60");
         let clock = Clock::by_hand(Timestamp::now());
-        let app = deployment.app_with(super::desk::assessed(), clock).await;
+        let app = deployment.app_with(reader, clock).await;
         Self::on(app, clock, deployment).await
     }
 
