@@ -1,5 +1,7 @@
 //! An S3 server that verifies signatures, over a folder.
 
+use std::process::Command;
+
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -15,7 +17,7 @@ pub(crate) const SECRET_KEY: &str = "k9Lr2mVx7Qw4Tz8Yb5Nc1Hd6Jf3Gs0Pa";
 pub(crate) struct S3 {
     pub(crate) port: u16,
     /// Goes with the server.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl S3 {
@@ -23,6 +25,19 @@ impl S3 {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        Self::over(folder).await
+    }
+
+    /// Another server with what the bucket holds at this moment.
+    pub(crate) async fn copy(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.folder.path().join(".")).arg(folder.path()).status();
+        assert!(copied.unwrap().success());
+        Self::over(folder).await
+    }
+
+    async fn over(folder: TempDir) -> Self {
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
@@ -37,6 +52,6 @@ impl S3 {
                 });
             }
         });
-        Self { port, _folder: folder }
+        Self { port, folder }
     }
 }
