@@ -5,5 +5,8 @@ mod codes;
 mod documents;
 mod killed;
 mod operations;
+mod repeated;
+mod routes;
 pub(crate) mod server;
 mod stack;
+mod stateful;
