@@ -29,6 +29,7 @@ mod doctor;
 mod durability;
 mod evidence;
 mod flow;
+mod fuzz_api;
 mod gpu;
 mod health;
 mod http;
