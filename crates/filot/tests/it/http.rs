@@ -9,4 +9,3 @@ mod repeated;
 mod routes;
 pub(crate) mod server;
 mod stack;
-mod stateful;
