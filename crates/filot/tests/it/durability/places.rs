@@ -61,9 +61,9 @@ impl Numbers {
             if script == Script::FailsOnce {
                 return (FAILING + self.0, script, 0);
             }
-            let (number, own, _) = order(self.0);
+            let (number, own, millis) = order(self.0);
             if own == script {
-                return (number, script, 0);
+                return (number, script, millis);
             }
         }
     }
