@@ -31,7 +31,8 @@ impl S3 {
     /// Another server with what the bucket holds at this moment.
     pub(crate) async fn copy(&self) -> Self {
         let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
-        let copied = Command::new("cp").arg("-a").arg(self.folder.path().join(".")).arg(folder.path()).output();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.folder.path().join(".")).arg(folder.path()).output();
         // Parts of files that are being written may be gone before they are copied; whole files stay.
         let complaints = String::from_utf8(copied.unwrap().stderr).unwrap();
         assert!(complaints.lines().all(|line| line.contains("No such file or directory")), "{complaints}");
