@@ -1,6 +1,6 @@
 # The same names that continuous integration uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run samples test bench bench-gpu bench-load bench-pages bench-curves bench-soak capacity fuzz-api lint advisories models setup axe temporal histories screenshots image image-check check-deploy terraform-check
+.PHONY: help run samples test bench bench-gpu bench-load bench-pages bench-curves bench-soak capacity fuzz-api lint advisories models setup axe temporal schemathesis histories mutants screenshots image image-check check-deploy terraform-check
 
 CARGO ?= cargo
 OUT ?= out
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-pages  how long the pages of the desk take, into docs/load.md"
 	@echo "make capacity    what a month's documents need and cost, into docs/capacity.md"
 	@echo "make fuzz-api    20,000 generated requests against the description of the API"
+	@echo "make mutants     switches mechanisms off, one by one: the tests have to notice (hours; can be resumed)"
 	@echo "make screenshots  pictures of the console into docs/images/"
 	@echo "make lint     format, clippy, licences"
 	@echo "make advisories  known faults of dependencies; for a release, needs the advisory database"
@@ -46,6 +47,9 @@ axe:
 temporal:
 	@scripts/temporal.sh
 
+schemathesis:
+	@scripts/schemathesis.sh --install
+
 # After an intended change of a workflow that no running one can follow (see crates/filot-temporal/tests/replay.rs).
 histories: temporal
 	$(CARGO) test --package filot --features temporal --test it -- --ignored --exact temporal::histories::record
@@ -64,7 +68,7 @@ samples: setup models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
-test: setup models axe temporal
+test: setup models axe temporal schemathesis
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --workspace --features filot/temporal; \
 	else \
@@ -101,6 +105,10 @@ capacity: models
 fuzz-api: models
 	$(BUILD)
 	@scripts/schemathesis.sh
+
+# Switches mechanisms off, one at a time, and expects the tests named in scripts/mutants.toml to fail.
+mutants: setup models
+	@python3 scripts/mutants.py
 
 screenshots: setup models axe
 	$(CARGO) test --package filot --test it -- --ignored --exact browser::screenshots pages::screenshots

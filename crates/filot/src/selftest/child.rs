@@ -26,6 +26,9 @@ use crate::workflow::read_documents;
 /// The arguments that make the program such a process.
 pub const SUBCOMMAND: [&str; 2] = ["selftest", "child"];
 
+/// The signal by which a process dies that aborts.
+const SIGABRT: i32 = 6;
+
 /// What a child is told to upload: number, script, milliseconds of reading.
 pub type Order = (u32, Script, u16);
 
@@ -127,6 +130,12 @@ impl Service {
         }
         self.kill();
         None
+    }
+
+    /// Returns whether it is dead by its own abort, as at a fail point.
+    pub fn aborted(&mut self) -> bool {
+        let ended = self.child.try_wait().ok().flatten();
+        ended.is_some_and(|status| std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGABRT))
     }
 
     /// Waits for its death, at most `patience`.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -116,6 +116,9 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, bool)> {
     ]
 }
 
+/// Processor time that a bomb may cost.
+const LIMIT: Duration = Duration::from_secs(2);
+
 #[test]
 fn bombs_neither_take_long_nor_much_memory() {
     let folder = tempfile::tempdir().unwrap();
@@ -127,14 +130,12 @@ fn bombs_neither_take_long_nor_much_memory() {
     for (name, bytes, refused) in bombs() {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        let start = Instant::now();
         let seen = watch(&path, 1);
-        let (took, work) = (start.elapsed(), seen.work);
         let record = &seen.records[0];
         assert_eq!(record.get("error").is_some(), refused, "{name}: {record}");
-        // Start of the program and loading of the networks included. Processor time tells work from a busy machine.
-        assert!(work < Duration::from_secs(5), "{name} took {work:?} of a processor");
-        assert!(took < Duration::from_secs(120), "{name} took {took:?}");
+        println!("{name}: {:?} of the processor, {} MiB", seen.work, seen.peak_mib);
+        // Start of the program and loading of the networks included. A busy machine takes longer, and works no more.
+        assert!(seen.work < LIMIT, "{name} took {:?} of the processor", seen.work);
         // The child that looks through ten thousand pages comes on top; it may use 256 MiB, and the guarantee is as much.
         assert!(seen.peak_mib <= usual + 128, "{name}: {} MiB, usually {usual}", seen.peak_mib);
         fs::remove_file(&path).unwrap();

@@ -16,6 +16,8 @@ use crate::support::buli2::{Event, configured};
 use crate::support::cards::Script;
 use crate::support::desk_server::{Desk, Staff};
 
+mod matrix;
+
 /// A browser without a page: keeps its cookie.
 #[derive(Clone)]
 pub(crate) struct Visitor {

@@ -6,6 +6,8 @@ mod documents;
 mod killed;
 mod operations;
 mod registration;
+mod repeated;
+mod routes;
 pub(crate) mod server;
 mod sign_in;
 mod stack;

@@ -33,6 +33,7 @@ mod erased;
 mod enrolment;
 mod evidence;
 mod flow;
+mod fuzz_api;
 mod gpu;
 mod health;
 mod http;

@@ -20,6 +20,9 @@ use crate::support::cards::{Script, card, scripted};
 const ROWS: u64 = 10_000;
 /// Kills for each schema, evenly over the time that a migration takes.
 const KILLS: u32 = 20;
+/// The named places of a migration, at each of which a process dies.
+pub(crate) const PLACES: [&str; 3] =
+    ["store.migrate.after_lock", "store.migrate.after_step", "store.migrate.before_commit"];
 /// Databases that are copies of each other.
 enum Databases {
     Folder(tempfile::TempDir),
@@ -232,11 +235,12 @@ async fn killed_in_mid_migration(databases: Databases) {
         let from = format!("released{steps}");
         // Named places first: these are in the middle for sure.
         let copy = databases.copy(Some(&from), "work").await;
-        copy.die_at("store.migrate.after_lock:1");
+        let [after_lock, after_step, before_commit] = PLACES;
+        copy.die_at(&format!("{after_lock}:1"));
         for step in 1..=left.len() {
-            copy.die_at(&format!("store.migrate.after_step:{step}"));
+            copy.die_at(&format!("{after_step}:{step}"));
         }
-        copy.die_at("store.migrate.before_commit:1");
+        copy.die_at(&format!("{before_commit}:1"));
         assert!(!whole(&copy, left, &content).await);
         let start = Instant::now();
         finish(copy.migrate());

@@ -89,7 +89,7 @@ pub(crate) struct Watched {
     pub(crate) records: Vec<Value>,
     /// Most processor time that passed between two results, of the program and of children that have ended.
     pub(crate) longest_work: Duration,
-    /// Processor time up to the last result.
+    /// Processor time of the process and of its children.
     pub(crate) work: Duration,
     /// Longest time without a result.
     pub(crate) longest_wait: Duration,
@@ -119,8 +119,23 @@ pub(crate) fn watch(folder: &Path, jobs: usize) -> Watched {
         (last, worked) = (Instant::now(), work);
         peak_mib = peak_mib.max(peak(&status_file).unwrap_or(0));
     }
+    let work = work_at_end(child.id());
     let status = child.wait().unwrap().code().unwrap_or(-1);
-    Watched { status, records, longest_work, work: worked, longest_wait, peak_mib }
+    Watched { status, records, longest_work, work, longest_wait, peak_mib }
+}
+
+/// Waits for the end of a child that nobody has waited for yet. What it used of the processor stands there until somebody
+/// does.
+fn work_at_end(process: u32) -> Duration {
+    let stat_file = format!("/proc/{process}/stat");
+    loop {
+        let text = std::fs::read_to_string(&stat_file).unwrap();
+        // The name in brackets may hold anything; behind it stands the state.
+        if text[text.rfind(')').unwrap() + 1..].trim_start().starts_with('Z') {
+            return processor_time(&stat_file).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Processor time that a process has had, and its ended children: fields 14 to 17 of `/proc/PID/stat`, in hundredths of a

@@ -145,6 +145,40 @@ async fn killed_workers_and_servers_lose_nothing() {
     assert_eq!(server_kills, 5);
 }
 
+/// The named place of an activity, between what it did and what the server learns of it.
+pub(crate) const PLACES: &[&str] = &["temporal.after_read"];
+
+/// A worker dies at each place; what it did counts once, and the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_a_reading_there_is_one_verdict() {
+    let server = TemporalServer::started();
+    let deployment =
+        server.deployment().with("FILOT_WORKER_MAX_ATTEMPTS", "1000").with("OCR_AUTOFALLBACK", "false");
+    let observer = TestApp::new(&deployment).await;
+    let (mut number, mut acknowledged) = (0, Acknowledged::new());
+    for place in PLACES {
+        for nth in 1..=3 {
+            let failpoint = format!("{place}:{nth}");
+            let mut service = child::start(&deployment, observer.user, Some(&failpoint));
+            service.ready().await;
+            let start = Instant::now();
+            while !service.died(Duration::from_millis(50)).await {
+                assert!(start.elapsed() < PATIENCE, "{failpoint}: it did not die");
+                service.order(order(number));
+                number += 1;
+            }
+            assert!(service.aborted(), "{failpoint}: it ended, and not at the place");
+            while let Some((number, id, hash)) = service.ack_within(Duration::from_secs(5)).await {
+                acknowledged.insert(number, (id, hash));
+            }
+        }
+    }
+    let mut service = child::start(&deployment, observer.user, None);
+    assert!(service.ready().await);
+    all_is_well(&observer.app, &acknowledged).await;
+    assert!(service.terminate(Duration::from_secs(12)).await.is_some());
+}
+
 /// What is tried again is tried again by Temporal, and given up by the row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_readers_are_tried_again_and_given_up() {

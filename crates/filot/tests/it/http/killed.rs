@@ -10,19 +10,33 @@ use serde_json::{Value, json};
 
 use super::server::{PASSWORD, form};
 use crate::support::cards::{Script, card};
+use crate::support::eventually;
 use crate::support::serve::Serve;
 
-/// Lives of the server, and requests under way at each of its deaths.
+/// Lives of the server that end at any moment, and requests under way at each of their deaths.
 const LIVES: u32 = 20;
 const AT_ONCE: u32 = 10;
+/// Lives that end when the work of all their requests is done and none is answered, and how many those are: 200 in all.
+const LATE_LIVES: u32 = 8;
+const LATE_AT_ONCE: u32 = 25;
 
-/// Sends the document with this number under its key; the id of the document if an answer came.
-async fn upload(http: Client, address: String, access: String, number: u32) -> Option<(u16, Value)> {
-    let request = http
+/// Sends the document with this number under its key; the id of the document if an answer came. With `wait` the answer
+/// comes when the document is read, which nobody does here.
+async fn upload(
+    http: Client,
+    address: String,
+    access: String,
+    number: u32,
+    wait: bool,
+) -> Option<(u16, Value)> {
+    let mut request = http
         .post(format!("{address}/documents/upload"))
         .bearer_auth(access)
         .header("Idempotency-Key", format!("key-{number}"))
         .multipart(form(&card(number, Script::Approve, 0), "KTP"));
+    if wait {
+        request = request.header("Prefer", "wait=25");
+    }
     let answer = request.send().await.ok()?;
     Some((answer.status().as_u16(), answer.json().await.ok()?))
 }
@@ -38,14 +52,14 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
     serve.post(&http, "/auth/register", credentials.clone()).await;
 
     let mut answered: HashMap<u32, String> = HashMap::new();
-    let mut cut_off = 0;
+    let (mut cut_off, mut done_and_unanswered) = (0, 0);
     for life in 0..LIVES {
         let access = serve.post(&http, "/auth/login", credentials.clone()).await;
         let access = access["accessToken"].as_str().unwrap().to_owned();
         let numbers = life * AT_ONCE..(life + 1) * AT_ONCE;
         let requests: Vec<_> = numbers
             .map(|number| {
-                let request = upload(http.clone(), serve.address.clone(), access.clone(), number);
+                let request = upload(http.clone(), serve.address.clone(), access.clone(), number, false);
                 (number, tokio::spawn(request))
             })
             .collect();
@@ -67,14 +81,37 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
         }
         serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
     }
+    let before = LIVES * AT_ONCE;
+    let all = before + LATE_LIVES * LATE_AT_ONCE;
+    for life in 0..LATE_LIVES {
+        let access = serve.post(&http, "/auth/login", credentials.clone()).await;
+        let access = access["accessToken"].as_str().unwrap().to_owned();
+        let stored = documents(&http, &serve, &access).await;
+        let first = before + life * LATE_AT_ONCE;
+        let requests: Vec<_> = (first..first + LATE_AT_ONCE)
+            .map(|number| {
+                tokio::spawn(upload(http.clone(), serve.address.clone(), access.clone(), number, true))
+            })
+            .collect();
+        eventually("the work of all of them", Duration::from_secs(20), || async {
+            documents(&http, &serve, &access).await == stored + LATE_AT_ONCE as usize
+        })
+        .await;
+        serve.kill();
+        for request in requests {
+            assert!(request.await.unwrap().is_none(), "answered before its time");
+            done_and_unanswered += 1;
+        }
+        serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
+    }
 
     let access = serve.post(&http, "/auth/login", credentials).await["accessToken"].clone();
     let access = access.as_str().unwrap().to_owned();
     let mut ids = HashMap::new();
     let back = std::time::Instant::now();
-    for number in 0..LIVES * AT_ONCE {
+    for number in 0..all {
         let id = loop {
-            let repeated = upload(http.clone(), serve.address.clone(), access.clone(), number).await;
+            let repeated = upload(http.clone(), serve.address.clone(), access.clone(), number, false).await;
             match repeated.unwrap() {
                 (202, body) => break body["documentId"].as_str().unwrap().to_owned(),
                 // The lock of the request that died.
@@ -92,18 +129,26 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
         }
         assert_eq!(ids.insert(id, number), None, "two keys, one document");
     }
-    let mut stored = 0;
-    let mut cursor = String::new();
+    let stored = documents(&http, &serve, &access).await;
+    assert_eq!(stored, ids.len(), "documents that nobody asked for twice");
+    println!(
+        "{} requests, {cut_off} cut off at any moment, {done_and_unanswered} after their work",
+        ids.len()
+    );
+    assert_eq!(done_and_unanswered, 200);
+    assert!(cut_off > 0 && !answered.is_empty(), "the kills hit nothing or everything");
+}
+
+/// How many documents the account has.
+async fn documents(http: &Client, serve: &Serve, access: &str) -> usize {
+    let (mut count, mut cursor) = (0, String::new());
     loop {
         let url = format!("{}/documents?limit=100{cursor}", serve.address);
-        let page: Value = http.get(url).bearer_auth(&access).send().await.unwrap().json().await.unwrap();
-        stored += page["documents"].as_array().unwrap().len();
+        let page: Value = http.get(url).bearer_auth(access).send().await.unwrap().json().await.unwrap();
+        count += page["documents"].as_array().unwrap().len();
         match page["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
+            None => return count,
         }
     }
-    assert_eq!(stored, ids.len(), "documents that nobody asked for twice");
-    println!("{} requests, {cut_off} cut off by {LIVES} kills", ids.len());
-    assert!(cut_off > 0 && !answered.is_empty(), "the kills hit nothing or everything");
 }

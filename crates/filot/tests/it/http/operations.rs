@@ -23,6 +23,29 @@ async fn health_tells_the_truth_in_the_fields_of_old() {
     assert_eq!(server.send(server.request(Method::GET, "/ready")).await.status, 200);
 }
 
+/// What R8 promises of `/health`, whatever everything else does.
+const HEALTH_P99: Duration = Duration::from_millis(200);
+/// Requests of one round, a little apart so that the rounds see several looks, and rounds of which one has to be as
+/// promised: a machine that does something else for a moment is no fault of the service, a service that waits for its
+/// parts is slow in each round.
+const ASKED: usize = 150;
+const APART: Duration = Duration::from_millis(10);
+const ROUNDS: u32 = 3;
+
+/// The 99th percentile of a round of requests for `/health`, and the last answer.
+async fn health_p99(server: &Server) -> (Duration, Value) {
+    let (mut took, mut last) = (Vec::new(), Value::Null);
+    for _ in 0..ASKED {
+        let start = Instant::now();
+        last = server.send(server.request(Method::GET, "/health")).await.ok();
+        took.push(start.elapsed());
+        tokio::time::sleep(APART).await;
+    }
+    took.sort_unstable();
+    (took[ASKED * 99 / 100], last)
+}
+
+/// R8: `/health` answers at once, and says what is wrong, while everything outside of the process is slow, fails or is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn health_answers_soon_when_nothing_else_does() {
     let (server, mut deployment) = Server::start(Deployment::full().await).await;
@@ -31,22 +54,29 @@ async fn health_answers_soon_when_nothing_else_does() {
         (&health["ok"], &health["ocrEngine"], &health["redisConnected"]),
         (&json!(true), &json!("redis"), &json!(true))
     );
-    let unwell = async || {
+    let unwell = async |how: &str| {
         // What was found before is good for a moment.
         tokio::time::sleep(Duration::from_millis(600)).await;
-        let start = Instant::now();
-        let health = server.send(server.request(Method::GET, "/health")).await.ok();
-        // Whoever waits for a part waits for seconds; how fast it is on a quiet machine is the benchmark's business.
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-        assert_eq!((&health["ok"], &health["redisConnected"]), (&json!(false), &json!(false)));
-        assert_eq!(server.send(server.request(Method::GET, "/ready")).await.status, 503);
+        let (mut best, mut health) = (Duration::MAX, Value::Null);
+        for _ in 0..ROUNDS {
+            let (p99, last) = health_p99(&server).await;
+            (best, health) = (best.min(p99), last);
+            if best < HEALTH_P99 {
+                break;
+            }
+        }
+        println!("{how}: p99 of {ASKED} looks at /health: {best:?}");
+        assert!(best < HEALTH_P99, "{how}: {best:?} in the best of {ROUNDS} rounds");
+        assert_eq!((&health["ok"], &health["redisConnected"]), (&json!(false), &json!(false)), "{how}");
+        assert_eq!(server.send(server.request(Method::GET, "/ready")).await.status, 503, "{how}");
     };
-    // Everything outside of the process takes connections and says nothing.
-    deployment.proxies.as_ref().unwrap().iter().for_each(|proxy| proxy.set(Mode::Hang));
-    unwell().await;
+    for mode in [Mode::Hang, Mode::Refuse, Mode::Http500] {
+        deployment.proxies.as_ref().unwrap().iter().for_each(|proxy| proxy.set(mode));
+        unwell(&format!("{mode:?}")).await;
+    }
     // Everything outside of the process is gone.
     (deployment.postgres, deployment.redis, deployment.s3) = (None, None, None);
-    unwell().await;
+    unwell("gone").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

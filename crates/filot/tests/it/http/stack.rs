@@ -19,7 +19,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::server::{Server, generous};
+use super::server::{Answer, Server, generous};
 use crate::support::Deployment;
 
 const PROJECT: &str = "00000000-0000-4000-8000-000000000001";
@@ -98,6 +98,17 @@ fn claims(api: &str, subject: &str, email: &str, verified: bool) -> Value {
         "iss": format!("{api}/api/v1/projects/{PROJECT}"), "aud": PROJECT, "sub": subject, "iat": now, "exp": now + 600,
         "email": email, "email_verified": verified, "name": "Siti Contoh", "role": "authenticated",
     })
+}
+
+/// What somebody is answered whose token is genuine, and who has no account.
+pub(super) async fn token_of_a_stranger() -> Answer {
+    let (issuer, key) = (Issuer::default(), SigningKey::new("one"));
+    issuer.publish(&[&key]);
+    let api = issuer.start().await;
+    let deployment = Deployment::embedded().with("STACK_PROJECT_ID", PROJECT).with("STACK_API_URL", &api);
+    let (server, _deployment) = Server::start(generous(deployment)).await;
+    let token = key.sign(&claims(&api, "siti", "siti@example.com", true));
+    server.send(server.request(reqwest::Method::GET, "/auth/me").bearer_auth(token)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,6 +122,17 @@ impl Server {
         self.url_at(self.port)
     }
 
+    /// Runs one of PostgreSQL's own commands, such as `pg_dump`, on this server.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) {
+        let mut command = Command::new(pg_bin(name));
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", POSTGRES_USER]).args(arguments);
+        let ended = command.output().expect("`make setup` installs PostgreSQL 15");
+        assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
+
     /// The same behind another port.
     pub(crate) fn url_at(&self, port: u16) -> String {
         match self.kind {

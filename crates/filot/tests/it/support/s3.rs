@@ -1,5 +1,7 @@
 //! An S3 server that verifies signatures, over a folder.
 
+use std::process::Command;
+
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -19,7 +21,7 @@ pub(crate) const SECRET_KEY: &str = "k9Lr2mVx7Qw4Tz8Yb5Nc1Hd6Jf3Gs0Pa";
 pub(crate) struct S3 {
     pub(crate) port: u16,
     /// Goes with the server.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl S3 {
@@ -38,6 +40,18 @@ impl S3 {
         Self::serve(bucket.clone(), tempfile::tempdir().unwrap()).await
     }
 
+    /// Another server with what the bucket holds at this moment.
+    pub(crate) async fn copy(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("filot-s3-").tempdir().unwrap();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.folder.path().join(".")).arg(folder.path()).output();
+        // Parts of files that are being written may be gone before they are copied; whole files stay.
+        let complaints = String::from_utf8(copied.unwrap().stderr).unwrap();
+        assert!(complaints.lines().all(|line| line.contains("No such file or directory")), "{complaints}");
+        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        Self::serve(files, folder).await
+    }
+
     async fn serve(files: impl s3s::S3, folder: TempDir) -> Self {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -53,6 +67,6 @@ impl S3 {
                 });
             }
         });
-        Self { port, _folder: folder }
+        Self { port, folder }
     }
 }
