@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::service::Environment;
 use crate::http::{Api, door};
 use crate::queue::Lane;
 use crate::reader::ReaderError;

@@ -76,8 +76,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn extend_claim(&self, id: ReviewId, officer: &Officer, lease: Duration) -> Result<bool> {
-        let sql =
-            "UPDATE reviews SET claimed_until = $1 WHERE id = $2 AND claimed_by = $3 AND status = 'pending' \
+        let sql = "UPDATE reviews SET claimed_until = $1 WHERE id = $2 AND claimed_by = $3 AND status = 'pending' \
              AND user_id <> $3";
         let values = vec![self.after(lease).into(), id.0.into(), officer.id.0.into()];
         Ok(self.execute(sql, values).await? == 1)

@@ -25,7 +25,7 @@ use crate::console::Visitor;
 use crate::support::app::upload;
 use crate::support::buli2::configured;
 use crate::support::cards::{Script, card};
-use crate::support::desk::{assessed, officer, open_picture, recorded, reporting, sound};
+use crate::support::desk::{assessed, officer, open_picture, recorded, report, reporting, sound};
 use crate::support::desk_server::Desk;
 use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
 
@@ -202,7 +202,7 @@ async fn no_sequence_approves_with_one_where_two_are_needed(deployment: Deployme
         }
     }
     println!("approved, by how many people said so: {approved:?}");
-    assert!(approved.get(&1).is_some() && approved.keys().any(|people| *people > 1), "{approved:?}");
+    assert!(approved.contains_key(&1) && approved.keys().any(|people| *people > 1), "{approved:?}");
     wild.it.rest().await;
 }
 
@@ -287,9 +287,9 @@ async fn a_claim_that_ran_out_decides_only_if_nobody_came_between(deployment: De
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_failed_or_could_not_run_takes_a_second_person() {
     static CASE: AtomicUsize = AtomicUsize::new(0);
-    let whole = reporting(sound());
+    let whole = report(sound());
     let reader = CardReader::new("injected", move |file, declared, today| {
-        let reading = whole.read(file, declared, today)?;
+        let reading = whole(file, declared, today)?;
         let case = CASE.load(Ordering::SeqCst);
         let mut result: Value = serde_json::from_str(reading.result.get()).unwrap();
         if let Some(code) = CheckCode::all().get(case / 2) {

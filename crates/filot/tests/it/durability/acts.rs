@@ -138,6 +138,7 @@ impl Subject {
                     body_hash: "0".repeat(64),
                     naming: Naming { review: self.review, ..Naming::default() },
                     verdict: verdict(Actor::Service("buli2".to_owned())),
+                    fresh: true,
                 };
                 assert!(store.take_callback(callback).await.unwrap().changed.is_some());
             }

@@ -75,7 +75,7 @@ impl World {
     async fn officer(&self, role: Role) -> Person {
         let email = format!("{}@example.com", uuid::Uuid::now_v7());
         let auth = Auth::new(self.server.inner.app.clone()).unwrap();
-        auth.create(&email, PASSWORD, None, role).await.unwrap();
+        auth.create(&email, PASSWORD, None, role, None).await.unwrap();
         let login = json!({ "email": email, "password": PASSWORD });
         Person::of(&self.server.post("/auth/login", None, login).await.ok())
     }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use filot::app::App;
-use filot::card_reader::{CardReader, CardReading};
+use filot::card_reader::{CardReader, CardReading, File};
 use filot::document::{DocumentId, ReviewId};
+use filot::reader::FileError;
 use filot::store::{NewUser, Officer, Role};
 use filot_cards::assess::{Recorded, reassess};
 use filot_cards::decide::{Decision, Policy};
+use filot_cards::kind::DeclaredType;
 use filot_ocr::image::{Limits, Photo};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::TestApp;
@@ -65,7 +68,14 @@ pub(crate) fn assessed() -> CardReader {
 
 /// A reader that decides as scripted documents say, and reports `known` with it.
 pub(crate) fn reporting(known: Value) -> CardReader {
-    CardReader::new("assessed", move |file, _, today| {
+    CardReader::new("assessed", report(known))
+}
+
+/// What it does with a file.
+pub(crate) fn report(
+    known: Value,
+) -> impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static {
+    move |file, _, today| {
         let photo = Photo::decode(file.bytes, &Limits::default())?;
         let script = photo.pixels.get_pixel(1, 0).0[0];
         let (decision, score) = match script {
@@ -83,7 +93,7 @@ pub(crate) fn reporting(known: Value) -> CardReader {
             text: String::new(),
             result: serde_json::value::to_raw_value(&result).unwrap(),
         })
-    })
+    }
 }
 
 pub(crate) async fn officer(app: &App, name: &str, role: Role) -> Officer {
