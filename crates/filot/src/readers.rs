@@ -201,8 +201,12 @@ impl Pool {
                 Some(process)
             }
             Err(reason) => {
-                error!(reason, "no reader can be started; documents wait. See `filot doctor`");
-                *self.failed() = Some((Instant::now(), reason));
+                let mut failed = self.failed();
+                // It is tried again and again; once is enough to be told.
+                if failed.as_ref().is_none_or(|(_, known)| *known != reason) {
+                    error!(reason, "no reader can be started; documents wait. See `filot doctor`");
+                }
+                *failed = Some((Instant::now(), reason));
                 None
             }
         };

@@ -108,12 +108,16 @@ pub(super) async fn health(State(api): State<Api>) -> axum::Json<HealthView> {
 /// Whether this instance can take requests
 #[utoipa::path(get, path = "/ready", tag = "operations",
     responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
-pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, axum::Json<HealthView>) {
+pub(super) async fn ready(
+    State(api): State<Api>,
+) -> (StatusCode, axum::Extension<AsIs>, axum::Json<HealthView>) {
     let view = view(&api).await;
     // Uploads are accepted without a queue: the reaper makes up for it.
     let reads = view.checks.readers.as_ref().is_none_or(|readers| readers.ok);
     let ready = view.checks.database.ok && view.checks.storage.ok && reads && !api.stop.is_cancelled();
-    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, axum::Json(view))
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // What does not work is what whoever asks wants to know.
+    (status, axum::Extension(AsIs), axum::Json(view))
 }
 
 /// How the workflow engine is.

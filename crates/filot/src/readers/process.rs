@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::proc;
 use super::wire::{self, Answer, Ask, PhotoHead, Start};
@@ -346,9 +346,10 @@ fn reap(mut child: Child, id: u32, end: End) {
     proc::kill_session(id);
     std::thread::spawn(move || match child.wait() {
         Ok(status) if end != End::Closed => {
-            warn!(process = id, reason = end.reason(), %status, "a reader process ended; another takes its place");
+            let reason = end.reason();
+            warn!(process = id, reason, ended = %status, "a reader process ended; another takes its place");
         }
-        Ok(_) => info!(process = id, "a reader process ended"),
+        Ok(_) => debug!(process = id, "a reader process ended"),
         Err(error) => warn!(process = id, %error, "a reader process was not reaped"),
     });
 }

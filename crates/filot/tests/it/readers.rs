@@ -311,7 +311,10 @@ async fn readers_that_cannot_be_started_are_told_of() {
         answer.json::<Value>().await.unwrap()["documentId"].as_str().unwrap().parse::<DocumentId>().unwrap()
     };
     let id = upload().await;
-    eventually("it is told", PATIENCE, || async { health("/ready").await == (503, json!(false)) }).await;
+    eventually("that they cannot be started is told", PATIENCE, || async {
+        health("/ready").await == (503, json!(false))
+    })
+    .await;
     assert_eq!(health("/health").await, (200, json!(false)));
     eventually("it is given back, and no try counted", PATIENCE, || async {
         let document = scene.observer.document(id).await;
@@ -323,7 +326,8 @@ async fn readers_that_cannot_be_started_are_told_of() {
     assert!(log.contains("no reader can be started"), "{log}");
 
     std::fs::rename(folder.path().join("away"), &models).unwrap();
-    eventually("it is told", PATIENCE, || async { health("/ready").await == (200, json!(true)) }).await;
+    eventually("that they can is told", PATIENCE, || async { health("/ready").await == (200, json!(true)) })
+        .await;
     eventually("the alarm is silent", PATIENCE, || async { !rings() }).await;
     eventually("it is read", PATIENCE, || async { scene.observer.document(id).await.is_terminal() }).await;
     assert!(serve.terminate(Duration::from_secs(15)).await);
