@@ -233,7 +233,7 @@ port=$(free_port)
 base_url=http://127.0.0.1:$port
 settings HOST=127.0.0.1 "PORT=$port" "FILOT_PUBLIC_URL=$base_url" "JWT_SECRET=$(secret)" "SESSION_SECRET=$(secret)" \
     "SERVICE_INTERNAL_KEY=$(secret)" "FILOT_METRICS_TOKEN=$metrics_token" \
-    FILOT_AUDIT_CHECKPOINT_BUCKET=filot-checkpoints \
+    FILOT_AUDIT_CHECKPOINT_BUCKET=filot-checkpoints FILOT_AUTH_REGISTRATION=open \
     "DATABASE_URL=postgres://filot@127.0.0.1:$database_port/postgres" "REDIS_URL=redis://127.0.0.1:$redis_port" \
     "CF_R2_ENDPOINT=http://127.0.0.1:$s3_port" CF_R2_BUCKET_NAME=filot "CF_R2_ACCESS_KEY_ID=$(secret)" \
     "CF_R2_SECRET_ACCESS_KEY=$(secret)" CF_R2_REGION=us-east-1

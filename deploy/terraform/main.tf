@@ -21,6 +21,7 @@ locals {
     var.redis_password ? ["REDIS_PASSWORD"] : [],
     var.buli2_api_url != "" ? ["BULI2_API_KEY", "BULI2_SIGNATURE_SECRET"] : [],
     var.temporal != null ? ["TEMPORAL_API_KEY"] : [],
+    var.mail_from != "" ? ["FILOT_MAIL_SMTP_URL"] : [],
   ))
 
   # What API and GPU worker share. Numbers that are not here keep the defaults of filot.toml.
@@ -49,6 +50,7 @@ locals {
       BULI2_API_URL = var.buli2_api_url
     } : {},
     var.stack_project_id != "" ? { STACK_PROJECT_ID = var.stack_project_id } : {},
+    var.mail_from != "" ? { FILOT_MAIL_FROM = var.mail_from } : {},
     var.temporal != null ? {
       TEMPORAL_ENDPOINT  = var.temporal.endpoint
       TEMPORAL_NAMESPACE = var.temporal.namespace

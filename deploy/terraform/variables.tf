@@ -113,6 +113,12 @@ variable "stack_project_id" {
   default     = ""
 }
 
+variable "mail_from" {
+  description = "FILOT_MAIL_FROM, the sender of mails that confirm an address; empty: none are sent, and nobody makes an account by themselves. The mail server, as in smtps://USER:PASSWORD@HOST, is the secret FILOT_MAIL_SMTP_URL; egress has to let it through."
+  type        = string
+  default     = ""
+}
+
 variable "temporal" {
   description = "Temporal, if documents go through it (images built with FEATURES=temporal); null: the queue."
   type        = object({ endpoint = string, namespace = string })

@@ -194,20 +194,25 @@ impl Auth {
         if caller.session.is_some_and(|session| self.remembered(session).is_some()) {
             return Ok(true);
         }
-        if let Some(session) = caller.session
+        let stands = self.stands(caller.user, caller.session).await?;
+        if let (true, Some(session)) = (stands, caller.session) {
+            self.remember(session, *caller);
+        }
+        Ok(stands)
+    }
+
+    /// Looks whether a session is open and its account not disabled.
+    async fn stands(&self, user: UserId, session: Option<Uuid>) -> Result<bool> {
+        if let Some(session) = session
             && !self.app.store.session_is_open(session).await?
         {
             return Ok(false);
         }
-        match self.app.store.user(caller.user).await {
-            Ok(user) if !user.disabled => {}
-            Ok(_) | Err(store::Error::NotFound) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        match self.app.store.user(user).await {
+            Ok(user) => Ok(!user.disabled),
+            Err(store::Error::NotFound) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        if let Some(session) = caller.session {
-            self.remember(session, *caller);
-        }
-        Ok(true)
     }
 
     fn remembered(&self, session: Uuid) -> Option<Caller> {
@@ -293,11 +298,11 @@ impl Auth {
     /// # Errors
     /// When the database does not answer.
     pub async fn still_signed_in(&self, user: UserId, session: Option<Uuid>) -> Result<bool> {
-        match session {
-            Some(session) if self.remembered(session).is_some_and(|caller| caller.user == user) => Ok(true),
-            Some(session) => Ok(self.app.store.session_is_open(session).await?),
-            None => Ok(!self.app.store.user(user).await?.disabled),
+        let known = session.and_then(|session| self.remembered(session));
+        if known.is_some_and(|caller| caller.user == user) {
+            return Ok(true);
         }
+        self.stands(user, session).await
     }
 
     /// Starts a session for `user`.
