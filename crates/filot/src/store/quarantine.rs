@@ -72,7 +72,7 @@ impl Store {
             .order_by_asc(quarantine::Column::Key)
             .select_only()
             .column(quarantine::Column::Key)
-            .limit(limit)
+            .limit(limit.min(count))
             .into_tuple()
             .all(&self.db)
             .await?;

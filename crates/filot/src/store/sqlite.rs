@@ -139,16 +139,20 @@ impl Store {
     }
 
     /// Overwrites once what former versions deleted without overwriting it: SQLite writes the whole database anew, all
-    /// or nothing. `patient`: however large it is.
+    /// or nothing. A start does it, where that is quick; of a `large` database the operator does it, by `filot migrate`.
     ///
     /// # Errors
     /// When the database does not answer. That it could not be done is told in the log, and tried at the next start.
-    pub async fn scrub(&self, patient: bool) -> Result<()> {
+    pub async fn scrub(&self, large: bool) -> Result<()> {
         if self.backend() != DbBackend::Sqlite || self.installation().await?.scrubbed {
             return Ok(());
         }
         let bytes = self.byte_size().await?;
-        if bytes > MAX_SCRUB_AT_START && !patient {
+        let is_large = bytes > MAX_SCRUB_AT_START;
+        if large && !is_large {
+            return Ok(());
+        }
+        if is_large && !large {
             warn!(
                 megabytes = bytes >> 20,
                 "what was deleted by former versions is still in the database file; stop the service and run \

@@ -38,7 +38,7 @@ impl World {
 
     fn url(&self, database: &str) -> String {
         match &self.postgres {
-            Some(server) => server.url().replace("/postgres", &format!("/{database}")),
+            Some(server) => format!("{}/{database}", server.url().trim_end_matches("/postgres")),
             None => format!(
                 "sqlite://{}?mode=rwc",
                 self.folder.path().join(database).with_extension("db").display()

@@ -227,7 +227,10 @@ async fn an_upgrade_overwrites_what_was_deleted_before_and_closes_the_folder() {
     assert!(app.store.installation().await.unwrap().scrubbed);
     app.store.clone().close().await.unwrap();
     assert_eq!(found(&[person], &heaps(&data)), BTreeSet::new());
-    private(&data);
+    for path in [data.clone(), data.join("files"), data.join("filot.db")] {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use filot::desk::{self, Reason};
 use filot::document::{DocumentId, ReviewId, UserId, Verification};
 use filot::intake;
 use filot::retake;
-use filot::store::{Claim, DeskFilter, Noted, Officer, Replaced, Role, Ruling};
+use filot::store::{Actor, Claim, DeskFilter, Noted, Officer, Replaced, Role, Ruling};
 use filot::worker::{SweepRules, sweep_files, upkeep_once};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -232,13 +232,15 @@ async fn a_customer_sends_another_photo_and_it_takes_the_place_of_the_first(depl
     assert_eq!(find("document.retake_link").actor, "system");
     assert!(!trail.iter().any(|entry| format!("{entry:?}").contains(path.trim_start_matches("/retake/"))));
 
-    // Without the new one the old one stands for the case again, and its link stays used.
-    let gone = rig.server.request(Method::DELETE, &format!("/documents/{new}")).bearer_auth(&who.access);
-    assert_eq!(rig.server.send(gone).await.status, 204);
-    assert_eq!(rig.list(&who).await, [old.to_string()]);
-    let left = rig.shown(&who, old).await;
-    assert_eq!((&left["replacedBy"], left.get("retake")), (&Value::Null, None));
-    assert_eq!(rig.send(&path, &card(4, Script::Review, 0), "image/png").await.0, 410);
+    // While it is decided on, the case is not the customer's to delete; whoever deletes the new photo deletes all of it.
+    for photo in [old, new] {
+        let delete =
+            rig.server.request(Method::DELETE, &format!("/documents/{photo}")).bearer_auth(&who.access);
+        rig.server.send(delete).await.is(409, "evidence_kept");
+    }
+    rig.it().app.store.delete_document(new, &Actor::Operator).await.unwrap();
+    assert!(rig.list(&who).await.is_empty());
+    assert_eq!(rig.send(&path, &card(4, Script::Review, 0), "image/png").await.0, 404);
     rig.server.inner.rest().await;
 }
 
@@ -290,8 +292,9 @@ async fn links_end_are_renewed_and_cannot_be_made_up(deployment: Deployment) {
     let third = rig.upload(&who, 7).await;
     rig.ask(third, Reason::Blurred).await;
     let path = rig.link(&who, third).await;
-    let gone = rig.server.request(Method::DELETE, &format!("/documents/{third}")).bearer_auth(&who.access);
-    rig.server.send(gone).await;
+    let delete = rig.server.request(Method::DELETE, &format!("/documents/{third}")).bearer_auth(&who.access);
+    rig.server.send(delete).await.is(409, "evidence_kept");
+    rig.it().app.store.delete_document(third, &Actor::Operator).await.unwrap();
     assert_eq!(rig.send(&path, &photo, "image/png").await.0, 404);
     rig.server.inner.rest().await;
 }
