@@ -22,10 +22,12 @@ const OPEN: &[&str] = &[
     "GET /health/temporal",
     "GET /metrics",
     "GET /ready",
+    "POST /auth/confirm",
     "POST /auth/first-admin",
     "POST /auth/login",
     "POST /auth/refresh",
     "POST /auth/register",
+    "POST /auth/trial",
     "POST /auth/verify",
 ];
 
