@@ -11,3 +11,4 @@ mod routes;
 pub(crate) mod server;
 mod sign_in;
 mod stack;
+mod stateful;

@@ -17,10 +17,12 @@ use crate::support::desk_server::Desk;
 /// Routes that need nobody signed in.
 const OPEN: &[&str] = &[
     "GET /console/assets/{name}",
+    "GET /console/enrol/{token}",
     "GET /console/login",
     "GET /retake/style.css",
     "GET /retake/{token}",
     "POST /console/code",
+    "POST /console/enrol/{token}",
     "POST /console/language",
     "POST /console/login",
     "POST /retake/{token}",

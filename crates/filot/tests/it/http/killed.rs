@@ -19,6 +19,8 @@ const AT_ONCE: u32 = 10;
 /// Lives that end when the work of all their requests is done and none is answered, and how many those are: 200 in all.
 const LATE_LIVES: u32 = 8;
 const LATE_AT_ONCE: u32 = 25;
+/// All of an account's requests may wait at once.
+const SETTINGS: &[(&str, &str)] = &[("FILOT_SERVER_STREAMS_PER_ACCOUNT", "100")];
 
 /// Sends the document with this number under its key; the id of the document if an answer came. With `wait` the answer
 /// comes when the document is read, which nobody does here.
@@ -48,7 +50,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
     let mut dice = StdRng::seed_from_u64(4);
     let credentials = json!({ "email": "a@example.com", "password": PASSWORD });
-    let mut serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
+    let mut serve = Serve::start(&data, &http, &["--no-worker"], SETTINGS).await;
     serve.post(&http, "/auth/register", credentials.clone()).await;
 
     let mut answered: HashMap<u32, String> = HashMap::new();
@@ -79,7 +81,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
                 None => cut_off += 1,
             }
         }
-        serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
+        serve = Serve::start(&data, &http, &["--no-worker"], SETTINGS).await;
     }
     let before = LIVES * AT_ONCE;
     let all = before + LATE_LIVES * LATE_AT_ONCE;
@@ -102,7 +104,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
             assert!(request.await.unwrap().is_none(), "answered before its time");
             done_and_unanswered += 1;
         }
-        serve = Serve::start(&data, &http, &["--no-worker"], &[]).await;
+        serve = Serve::start(&data, &http, &["--no-worker"], SETTINGS).await;
     }
 
     let access = serve.post(&http, "/auth/login", credentials).await["accessToken"].clone();
