@@ -165,7 +165,8 @@ impl Run {
         let right = answer.status == 200 || (method == "POST" && answer.status == 409);
         self.holds(right, "its owner does not reach it", &answer);
         if let Some(url) = answer.body["url"].as_str() {
-            self.living.get_mut(&id).unwrap().links.push(self.reachable(url));
+            let link = self.reachable(url);
+            self.living.get_mut(&id).unwrap().links.push(link);
         }
     }
 
