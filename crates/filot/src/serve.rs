@@ -29,7 +29,7 @@ use crate::{sample, telemetry};
 /// The account that is made where nothing is at stake: embedded, in development.
 const TEST_EMAIL: &str = "test@example.com";
 /// How long the database may take to be closed.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The drawn cards among which one is to try the service with.
 const SAMPLE_SEED: u64 = 7;
 
