@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use filot::selftest::account::{order, settle};
 use filot::store::Actor;
 use filot::worker::upkeep_once;
 use filot::workflow::read_documents;
+use futures_util::{StreamExt, stream};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +27,11 @@ use crate::support::cards::{card, scripted};
 use crate::support::s3::{ACCESS_KEY, BUCKET, SECRET_KEY};
 use crate::support::{Deployment, TestApp};
 
-/// Backups of a run.
+/// Backups of a run, and uploads from the beginning of each to that of the next.
 const BACKUPS: u32 = 20;
+const UPLOADS: u32 = 40;
+/// Files looked at, at a time.
+const AT_ONCE: usize = 16;
 
 /// Runs what has a runtime of its own.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -42,6 +46,8 @@ fn config_in(data: &Path) -> Config {
 /// is being made.
 struct Load {
     acknowledged: Arc<Mutex<HashSet<DocumentId>>>,
+    /// Uploads that may have been made so far, so that a slow machine does not check thousands.
+    allowed: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
     uploads: JoinHandle<u32>,
 }
@@ -50,11 +56,15 @@ impl Load {
     fn start(it: &TestApp) -> Self {
         let (app, user) = (it.app.clone(), it.user);
         let acknowledged: Arc<Mutex<HashSet<DocumentId>>> = Arc::default();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (known, stopped) = (Arc::clone(&acknowledged), Arc::clone(&stop));
+        let (stop, allowed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (known, stopped, limit) = (Arc::clone(&acknowledged), Arc::clone(&stop), Arc::clone(&allowed));
         let uploads = tokio::spawn(async move {
             let mut number = 0;
             while !stopped.load(Ordering::Relaxed) {
+                if number >= limit.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    continue;
+                }
                 let (_, script, _) = order(number);
                 let new = crate::support::app::upload(user, card(number, script, 1));
                 let id = filot::intake::submit(&app, new).await.unwrap().id;
@@ -64,15 +74,17 @@ impl Load {
                     known.lock().unwrap().insert(id);
                 }
                 number += 1;
-                tokio::time::sleep(Duration::from_millis(2)).await;
             }
             number
         });
-        Self { acknowledged, stop, uploads }
+        Self { acknowledged, allowed, stop, uploads }
     }
 
+    /// What is acknowledged by now. Uploads go on while the next backup is made.
     fn acknowledged(&self) -> HashSet<DocumentId> {
-        self.acknowledged.lock().unwrap().clone()
+        let acknowledged = self.acknowledged.lock().unwrap().clone();
+        self.allowed.fetch_add(UPLOADS, Ordering::Relaxed);
+        acknowledged
     }
 
     async fn end(self) -> u32 {
@@ -95,14 +107,15 @@ async fn hold_against(before: &HashSet<DocumentId>, environment: &[(String, Stri
     let config = Config::from_parts("", environment).unwrap();
     let copy = App::with_reader(config, scripted(), Clock::default()).await.unwrap();
     for id in before {
-        let document = copy.store.document(*id).await.expect("acknowledged before the backup");
-        let file = copy.blobs.get(&document.blob_key).await.expect("its file");
-        assert_eq!(content_hash(&file), document.content_hash);
+        copy.store.document(*id).await.expect("acknowledged before the backup");
     }
     let keys = copy.store.blob_keys().await.unwrap();
-    for (key, _) in &keys {
-        copy.blobs.get(key).await.unwrap_or_else(|error| panic!("a row without its file {key}: {error}"));
-    }
+    let looks = stream::iter(&keys).map(async |(key, hash)| {
+        let file =
+            copy.blobs.get(key).await.unwrap_or_else(|error| panic!("a row without its file {key}: {error}"));
+        assert_eq!(&content_hash(&file), hash, "another file under {key}");
+    });
+    looks.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     drop(copy);
     let database = Database::connect(database).await.unwrap();
     let dangling = database.query_all_raw(dangling(&database)).await.unwrap();

@@ -18,6 +18,7 @@ use crate::support::desk_server::Desk;
 const OPEN: &[&str] = &[
     "GET /console/assets/{name}",
     "GET /console/enrol/{token}",
+    "GET /console/help",
     "GET /console/login",
     "GET /retake/style.css",
     "GET /retake/{token}",

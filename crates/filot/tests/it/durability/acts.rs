@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::support::app::all_events;
+use crate::support::buli2::configured;
 use crate::support::cards::{Script, card};
 use crate::support::desk::{assessed, officer};
 use crate::support::{Deployment, TestApp, on_sqlite_and_postgres};
@@ -80,6 +81,9 @@ impl Subject {
             (id, None)
         } else {
             let (document, review) = it.review(number, Script::Review).await;
+            if act != Act::Callback {
+                it.app.store.hand_to_desk(review, "tests").await.unwrap();
+            }
             (document, Some(review))
         };
         let mut subject = Self { act, document, review, officer: ani.id, ruling: None };
@@ -181,6 +185,8 @@ impl Subject {
 }
 
 async fn whatever_dies_before_it_is_stored_is_not_there_and_happens_once(deployment: Deployment) {
+    // Reviews go to BULI2, which is not there, and from it to the desk where the act is an officer's.
+    let deployment = configured(deployment, 9);
     let deployment = deployment.with("FILOT_DESK_SECOND_LOOK_SHARE", "0").with("FILOT_DESK_UNDO_S", "60");
     let clock = Clock::by_hand(Timestamp::now());
     let mut it = TestApp::on(deployment.app_with(assessed(), clock).await).await;
