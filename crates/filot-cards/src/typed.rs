@@ -249,21 +249,23 @@ fn entry(value: &str, lists: &[&[&'static str]]) -> Option<String> {
 }
 
 fn province(value: &str) -> Option<String> {
-    let name = value.strip_prefix("PROVINSI ").unwrap_or(value);
-    let folded = region::fold(name);
-    region::names("", 2).find(|known| known.folded == folded).map(|known| known.printed.clone())
+    region_name(value.strip_prefix("PROVINSI ").unwrap_or(value), 2)
 }
 
 /// With its kind in full.
 fn regency(value: &str) -> Option<String> {
     let (kind, name) = region::split_kind(value);
-    let value = if kind.starts_with("KAB") && !name.is_empty() {
-        format!("KABUPATEN {name}")
-    } else {
-        value.to_owned()
-    };
-    let folded = region::fold(&value);
-    region::names("", 4).find(|known| known.folded == folded).map(|known| known.printed.clone())
+    let short = kind.starts_with("KAB") && !name.is_empty();
+    if short { region_name(&format!("KABUPATEN {name}"), 4) } else { region_name(value, 4) }
+}
+
+/// A region's name as cards print it; of several spellings the one that is typed.
+fn region_name(value: &str, digits: usize) -> Option<String> {
+    let folded = region::fold(value);
+    let mut names = region::names("", digits).filter(|known| known.folded == folded);
+    let first = names.next()?;
+    let exact = first.printed == value || names.any(|known| known.printed == value);
+    Some(if exact { value.to_owned() } else { first.printed.clone() })
 }
 
 /// Free text as the reader stores it: a blank behind every comma, no marks at the ends. `None` if it is no text of a card.
