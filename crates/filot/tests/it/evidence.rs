@@ -286,8 +286,7 @@ async fn a_result_says_what_the_corrections_say() {
     let ani = officer(&rig.it.app, "Ani Contoh", Role::Reviewer).await;
     let (document, id) = rig.it.review(1, Script::Review).await;
     let version = rig.claim(id, &ani).await;
-    let version =
-        desk::correct(&rig.it.app, &ani, id, version, FieldKey::Gender, "PEREMPUAN").await.unwrap();
+    let version = desk::correct(&rig.it.app, &ani, id, version, FieldKey::Gender, "PEREMPUAN").await.unwrap();
     desk::correct(&rig.it.app, &ani, id, version, FieldKey::Name, "SITI CONTOH").await.unwrap();
     assert_eq!(Reason::DataCorrected.ruling(), Ruling::Approve);
     rig.decide(id, &ani, Reason::DataCorrected).await;
