@@ -143,7 +143,7 @@ pub(crate) fn obeying()
         let number = u32::from_be_bytes([0, number[0], number[1], number[2]]);
         let (result, text) = match &person {
             None => (json!({ "number": number }), "a scripted line".to_owned()),
-            Some(person) => (json!({ "number": number, "person": person }), person.to_string()),
+            Some(person) => (json!({ "number": number, "fields": person }), person.to_string()),
         };
         let result = serde_json::value::to_raw_value(&result)
             .map_err(|error| engine::Error::Failed(error.to_string()))?;

@@ -413,6 +413,7 @@ async fn no_page_has_barriers_in_light_or_dark_and_none_is_heavy() {
         sign_in(&fresh, &desk, &mut ani).await;
         has_no_barriers(&fresh, "queue on a phone").await;
         take(&fresh).await;
+        fresh.press('b').await;
         let loaded = "return performance.getEntriesByType('resource').some(e => e.name.endsWith('.jpg') && e.responseEnd > 0)";
         fresh.until("the picture", async || fresh.run(loaded).await == true).await;
         fresh.run("document.body.classList.add('reveal')").await;

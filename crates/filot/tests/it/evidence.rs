@@ -255,7 +255,8 @@ fn told_otherwise(rig: &Rig, payload: &Value) {
     for at in 0..payload["audit"].as_array().unwrap().len() {
         let counts = !matches!(
             payload["audit"][at]["action"].as_str().unwrap(),
-            "review.claim"
+            "document.upload"
+                | "review.claim"
                 | "review.release"
                 | "review.pass_on"
                 | "document.upload"
@@ -285,7 +286,8 @@ async fn a_result_says_what_the_corrections_say() {
     let ani = officer(&rig.it.app, "Ani Contoh", Role::Reviewer).await;
     let (document, id) = rig.it.review(1, Script::Review).await;
     let version = rig.claim(id, &ani).await;
-    desk::correct(&rig.it.app, &ani, id, version, FieldKey::Gender, "PEREMPUAN").await.unwrap();
+    let version = desk::correct(&rig.it.app, &ani, id, version, FieldKey::Gender, "PEREMPUAN").await.unwrap();
+    desk::correct(&rig.it.app, &ani, id, version, FieldKey::Name, "SITI CONTOH").await.unwrap();
     assert_eq!(Reason::DataCorrected.ruling(), Ruling::Approve);
     rig.decide(id, &ani, Reason::DataCorrected).await;
     rig.let_it_pass().await;

@@ -164,8 +164,8 @@ impl Visit {
         match script(number) {
             Script::Approve | Script::Review | Script::Reject | Script::FailsOnce => {
                 // What is searched for is what goes through.
-                assert_eq!(shown["result"]["person"]["nik"], json!(person.nik));
-                assert_eq!(shown["result"]["person"]["name"], json!(person.name));
+                assert_eq!(shown["result"]["fields"]["nik"], json!(person.nik));
+                assert_eq!(shown["result"]["fields"]["name"], json!(person.name));
             }
             _ => assert_eq!(shown["status"], json!("failed")),
         }
