@@ -259,7 +259,6 @@ fn told_otherwise(rig: &Rig, payload: &Value) {
                 | "review.claim"
                 | "review.release"
                 | "review.pass_on"
-                | "document.upload"
                 | "document.retake_link"
                 | "document.retake"
                 | "review.callback"
