@@ -119,7 +119,8 @@ async fn hold_against(before: &HashSet<DocumentId>, environment: &[(String, Stri
     drop(copy);
     let database = Database::connect(database).await.unwrap();
     let dangling = database.query_all_raw(dangling(&database)).await.unwrap();
-    assert!(dangling.is_empty(), "{} rows refer to what is not there", dangling.len());
+    let of: Vec<String> = dangling.iter().map(|row| row.try_get("", "name").unwrap()).collect();
+    assert!(of.is_empty(), "rows that refer to what is not there: {of:?}");
     keys.len() as u64
 }
 

@@ -64,6 +64,8 @@ pub(crate) fn backup_interval(config: &Service) -> Option<SignedDuration> {
 /// How full the disk of the data folder is, for those who are not root; `None` where there is no folder.
 pub(crate) fn disk_used_percent(config: &Service) -> Option<f64> {
     let disk = statvfs(&config.server.data_dir).ok()?;
-    let (all, free) = (disk.blocks() as f64, disk.blocks_available() as f64);
-    (all > 0.0).then(|| 100.0 * (1.0 - free / all))
+    // As `df` counts: what is kept for root is neither used nor free.
+    let used = disk.blocks().saturating_sub(disk.blocks_free()) as f64;
+    let all = used + disk.blocks_available() as f64;
+    (all > 0.0).then(|| 100.0 * used / all)
 }
