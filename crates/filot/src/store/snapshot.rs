@@ -53,12 +53,17 @@ impl Store {
         Ok(keys)
     }
 
-    /// Takes documents out of a copy whose files are gone: they were deleted after the copy was made.
+    /// Takes documents out of a copy whose files are gone, with their jobs and stored answers: they were deleted after the
+    /// copy was made.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_documents(&self, blob_keys: &[String]) -> Result<()> {
         for key in blob_keys {
+            for table in ["jobs", "idempotency"] {
+                let of = "document_id IN (SELECT id FROM documents WHERE file_url = $1)";
+                self.execute(&format!("DELETE FROM {table} WHERE {of}"), vec![key.as_str().into()]).await?;
+            }
             documents::Entity::delete_many()
                 .filter(documents::Column::FileUrl.eq(key))
                 .exec(&self.db)

@@ -110,12 +110,15 @@ async fn hold_against(before: &HashSet<DocumentId>, environment: &[(String, Stri
         copy.store.document(*id).await.expect("acknowledged before the backup");
     }
     let keys = copy.store.blob_keys().await.unwrap();
-    let looks = stream::iter(&keys).map(async |(key, hash)| {
-        let file =
-            copy.blobs.get(key).await.unwrap_or_else(|error| panic!("a row without its file {key}: {error}"));
-        assert_eq!(&content_hash(&file), hash, "another file under {key}");
+    let looks = keys.iter().map(|(key, hash)| {
+        let blobs = &copy.blobs;
+        async move {
+            let file =
+                blobs.get(key).await.unwrap_or_else(|error| panic!("a row without its file {key}: {error}"));
+            assert_eq!(&content_hash(&file), hash, "another file under {key}");
+        }
     });
-    looks.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     drop(copy);
     let database = Database::connect(database).await.unwrap();
     let dangling = database.query_all_raw(dangling(&database)).await.unwrap();

@@ -20,7 +20,8 @@ const AT_ONCE: u32 = 10;
 const LATE_LIVES: u32 = 8;
 const LATE_AT_ONCE: u32 = 25;
 /// All of an account's requests may wait at once.
-const SETTINGS: &[(&str, &str)] = &[("FILOT_SERVER_STREAMS_PER_ACCOUNT", "100")];
+const SETTINGS: &[(&str, &str)] =
+    &[("FILOT_SERVER_STREAMS_PER_ACCOUNT", "100"), ("FILOT_SERVER_REQUEST_TIMEOUT_S", "120")];
 
 /// Sends the document with this number under its key; the id of the document if an answer came. With `wait` the answer
 /// comes when the document is read, which nobody does here.
@@ -37,7 +38,7 @@ async fn upload(
         .header("Idempotency-Key", format!("key-{number}"))
         .multipart(form(&card(number, Script::Approve, 0), "KTP"));
     if wait {
-        request = request.header("Prefer", "wait=25");
+        request = request.header("Prefer", "wait=60");
     }
     let answer = request.send().await.ok()?;
     Some((answer.status().as_u16(), answer.json().await.ok()?))
@@ -47,7 +48,7 @@ async fn upload(
 async fn a_request_repeated_after_a_crash_finds_its_document() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(90)).build().unwrap();
     let mut dice = StdRng::seed_from_u64(4);
     let credentials = json!({ "email": "a@example.com", "password": PASSWORD });
     let mut serve = Serve::start(&data, &http, &["--no-worker"], SETTINGS).await;
@@ -95,7 +96,7 @@ async fn a_request_repeated_after_a_crash_finds_its_document() {
                 tokio::spawn(upload(http.clone(), serve.address.clone(), access.clone(), number, true))
             })
             .collect();
-        eventually("the work of all of them", Duration::from_secs(20), || async {
+        eventually("the work of all of them", Duration::from_secs(50), || async {
             documents(&http, &serve, &access).await == stored + LATE_AT_ONCE as usize
         })
         .await;

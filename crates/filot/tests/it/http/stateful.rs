@@ -198,8 +198,12 @@ impl Run {
 
     /// A link to one file opens no other.
     async fn bend_a_link(&mut self) {
-        let (Some((id, known)), Some((other, _))) = (self.any(false), self.any(false)) else { return };
-        let Some(link) = known.links.first().filter(|_| id != other) else { return };
+        let linked = self.living.iter().filter(|(_, known)| !known.links.is_empty());
+        let linked = linked.choose(&mut self.dice).map(|(id, known)| (id.clone(), known.links[0].clone()));
+        let (Some((id, link)), Some((other, _))) = (linked, self.any(false)) else { return };
+        if id == other {
+            return;
+        }
         let bent = link.replace(&id, &other);
         let answer = self.open(&bent).await;
         self.tell("bend", format!("a link of {id} to {other}"));

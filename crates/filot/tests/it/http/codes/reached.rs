@@ -178,8 +178,10 @@ async fn reach(world: &World, code: Code) -> Option<Met> {
             server.send(event.request(server)).await
         }
         Code::TimestampOutOfWindow => {
+            let (review, _) = world.review(911).await;
+            let body = json!({ "reviewId": review, "decision": "rejected" });
             let late = world.clock.now().as_second() - 3600;
-            server.send(Event::at(late, "late", b"{}".to_vec()).request(server)).await
+            server.send(Event::at(late, "late", serde_json::to_vec(&body).unwrap()).request(server)).await
         }
         Code::Forbidden => {
             let metrics = world.narrow.request(Method::GET, "/metrics").bearer_auth("guess");
