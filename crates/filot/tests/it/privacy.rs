@@ -276,13 +276,8 @@ async fn nothing_personal_leaves_the_database(mut deployment: Deployment, neighb
         said.codes
     );
     assert!(visit.finished + refused >= PEOPLE && log.lines().count() > 2000);
-    for wanted in [
-        r#""level":"DEBUG""#,
-        r#""level":"ERROR""#,
-        "a panic; what it did",
-        "reading failed",
-        "document finished",
-    ] {
+    // Readers panic with what they read, in processes whose output goes nowhere.
+    for wanted in [r#""level":"DEBUG""#, r#""level":"WARN""#, "reading failed", "document finished"] {
         assert!(log.contains(wanted), "the log does not tell of {wanted}");
     }
     assert!(stdout.contains("filot.ocr.failure_count") && metrics.contains("filot_documents_finished_total"));
