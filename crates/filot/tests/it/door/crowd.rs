@@ -246,7 +246,7 @@ async fn crowded(addresses: u8) {
     // Nobody comes any more, and nobody leaves: the server closes them all.
     crowd.enough.cancel();
     let stopped = Instant::now();
-    eventually("all connections are closed", Duration::from_secs(IDLE.max(2 * STALL) + 15), || async {
+    eventually("all connections are closed", Duration::from_secs(IDLE.max(2 * STALL) + 30), || async {
         sockets(serve.id()) <= before
     })
     .await;
