@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 /// One permit.
 const STEP: usize = 64 << 10;
 /// A file that has grown takes memory in pieces of this size.
 const LARGEST_STEP: usize = 1 << 20;
-/// How long a file waits for memory.
+/// How long a file waits for memory, all its waits together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The memory. A clone is the same.
@@ -27,6 +28,8 @@ pub struct Receiving {
     budget: BodyBudget,
     bytes: Vec<u8>,
     held: Option<OwnedSemaphorePermit>,
+    /// What is left of its patience.
+    left: Duration,
 }
 
 /// Gives its memory back when the last who reads it is done.
@@ -49,7 +52,7 @@ impl BodyBudget {
 
     /// A file without a byte yet.
     pub fn receive(&self) -> Receiving {
-        Receiving { budget: self.clone(), bytes: Vec::new(), held: None }
+        Receiving { budget: self.clone(), bytes: Vec::new(), held: None, left: PATIENCE }
     }
 }
 
@@ -75,7 +78,9 @@ impl Receiving {
             let permits = u32::try_from(steps).map_err(|_| Full)?;
             let more = Arc::clone(&self.budget.0).acquire_many_owned(permits);
             // The semaphore is never closed, so only the time can run out.
-            let Ok(Ok(more)) = tokio::time::timeout(PATIENCE, more).await else { return Err(Full) };
+            let asked = Instant::now();
+            let Ok(Ok(more)) = timeout(self.left, more).await else { return Err(Full) };
+            self.left = self.left.saturating_sub(asked.elapsed());
             match &mut self.held {
                 Some(held) => held.merge(more),
                 None => self.held = Some(more),

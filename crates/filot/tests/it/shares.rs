@@ -34,9 +34,9 @@ async fn exactly_the_limit_is_accepted(deployment: Deployment) {
     }
     // What was refused after its file was stored has left none: the five wait for the upkeep.
     let folder = deployment.data_dir().join("files");
-    let files = walkdir::WalkDir::new(folder)
-        .into_iter()
-        .filter(|entry| entry.as_ref().unwrap().file_type().is_file());
+    let is_card = |path: &std::path::Path| path.extension().is_some_and(|extension| extension == "png");
+    let files =
+        walkdir::WalkDir::new(folder).into_iter().filter(|entry| is_card(entry.as_ref().unwrap().path()));
     assert_eq!(files.count(), LIMIT);
     // Another account has its own.
     let other = TestApp::on(it.app.clone()).await;
