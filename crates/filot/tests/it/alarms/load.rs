@@ -53,10 +53,10 @@ impl Task {
 /// Keeps a service busy until it is dropped: uploads that are held in the middle, and requests without end.
 pub(super) fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
     let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..24 {
+    for n in 0..20 {
         let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
         tasks.spawn(async move {
-            // Twelve of them fit into what is set aside for bodies. Each is given up after a while, and sent again.
+            // Ten of them fit into what is set aside for bodies. Each is given up after a while, and sent again.
             while n % 2 == 0 {
                 use futures_util::StreamExt;
                 let begin = futures_util::stream::once(async {
