@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+
 use super::{Scene, now};
 
 /// What a process used at a moment: seconds of processors so far, and bytes of memory.
@@ -53,26 +55,32 @@ impl Task {
 /// Keeps a service busy until it is dropped: uploads that are held in the middle, and requests without end.
 pub(super) fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
     let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..20 {
+    // As many as there is room for in what is set aside for bodies.
+    for _ in 0..10 {
         let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
         tasks.spawn(async move {
-            // Ten of them fit into what is set aside for bodies. Each is given up after a while, and sent again.
-            while n % 2 == 0 {
-                use futures_util::StreamExt;
-                let begin = futures_util::stream::once(async {
-                    Ok::<_, std::io::Error>(bytes::Bytes::from(vec![0; 9 << 20]))
-                });
-                let body = reqwest::Body::wrap_stream(begin.chain(futures_util::stream::pending()));
-                let part = reqwest::multipart::Part::stream_with_length(body, 10 << 20);
-                let form = reqwest::multipart::Form::new().text("type", "KTP").part("file", part);
-                let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&access);
-                let _ = upload.multipart(form).send().await;
+            let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&access);
+            // Each is given up after a while, and sent again.
+            loop {
+                let _ = upload.try_clone().unwrap().multipart(held()).send().await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
+        });
+        let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
+        tasks.spawn(async move {
             loop {
                 let _ = http.get(format!("{address}/documents")).bearer_auth(&access).send().await;
             }
         });
     }
     tasks
+}
+
+/// A form whose file does not come to its end.
+fn held() -> reqwest::multipart::Form {
+    let begin =
+        futures_util::stream::once(async { Ok::<_, std::io::Error>(bytes::Bytes::from(vec![0; 9 << 20])) });
+    let body = reqwest::Body::wrap_stream(begin.chain(futures_util::stream::pending()));
+    let part = reqwest::multipart::Part::stream_with_length(body, 10 << 20);
+    reqwest::multipart::Form::new().text("type", "KTP").part("file", part)
 }
