@@ -202,7 +202,7 @@ fn the_last_checkpoint_of_a_file_is_found_at_its_end() {
     std::fs::write(&path, "").unwrap();
     assert_eq!(Checkpoint::last_of(&path).unwrap(), None);
     let mut config = filot::config::Config::load(None).unwrap().service;
-    config.server.data_dir = folder.path().to_owned();
+    config.server.data_dir = folder.path().join("data");
     let keys = filot::keys::Keys::load(&config).unwrap();
     let mut text = String::new();
     let mut last = None;

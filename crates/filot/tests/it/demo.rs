@@ -25,7 +25,9 @@ fn documents_of_the_demo_are_read_and_each_has_its_file() {
     let whole = in_folder(&data, &["doctor", "--json", "--deep"]);
     assert_eq!(whole.status, 0, "{}", whole.stdout);
     let files = data.join("files");
-    let user = fs::read_dir(&files).unwrap().next().unwrap().unwrap().path();
+    // Beside the folders of users lies the mark of the installation.
+    let user =
+        fs::read_dir(&files).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
     let document = fs::read_dir(user).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&document).unwrap();
     let broken = in_folder(&data, &["doctor", "--json", "--deep"]);
