@@ -22,7 +22,7 @@ pub(super) const MAX_NAME: usize = 200;
 pub(super) struct Registration {
     #[schema(format = Email, max_length = 254, example = "siti@example.com")]
     email: String,
-    #[schema(format = Password, min_length = 10, max_length = 256)]
+    #[schema(format = Password, min_length = 10, max_length = 256, pattern = r"^[^\x00]*$")]
     password: String,
     #[schema(
         min_length = 1,
@@ -37,7 +37,7 @@ pub(super) struct Registration {
 pub(super) struct Credentials {
     #[schema(format = Email, max_length = 254, example = "siti@example.com")]
     email: String,
-    #[schema(format = Password, max_length = 256)]
+    #[schema(format = Password, max_length = 256, pattern = r"^[^\x00]*$")]
     password: String,
 }
 
@@ -45,12 +45,14 @@ pub(super) struct Credentials {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ForeignToken {
     /// A token of Stack Auth.
+    #[schema(pattern = r"^[^\x00]*$")]
     access_token: String,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RefreshToken {
+    #[schema(pattern = r"^[^\x00]*$")]
     refresh_token: String,
 }
 
@@ -58,10 +60,11 @@ pub(super) struct RefreshToken {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct FirstAdmin {
     /// From the link that is printed at start.
+    #[schema(pattern = r"^[^\x00]*$")]
     token: String,
     #[schema(format = Email, max_length = 254)]
     email: String,
-    #[schema(format = Password, min_length = 10, max_length = 256)]
+    #[schema(format = Password, min_length = 10, max_length = 256, pattern = r"^[^\x00]*$")]
     password: String,
 }
 
@@ -69,10 +72,10 @@ pub(super) struct FirstAdmin {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Confirmation {
     /// From the mail.
-    #[schema(max_length = 200)]
+    #[schema(max_length = 200, pattern = r"^[^\x00]*$")]
     token: String,
     /// The one that was chosen with the registration.
-    #[schema(format = Password, max_length = 256)]
+    #[schema(format = Password, max_length = 256, pattern = r"^[^\x00]*$")]
     password: String,
 }
 
@@ -80,16 +83,16 @@ pub(super) struct Confirmation {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TrialCode {
     /// As it is printed at start.
-    #[schema(max_length = 20, example = "K7PQM-2XWRT")]
+    #[schema(max_length = 20, example = "K7PQM-2XWRT", pattern = r"^[^\x00]*$")]
     code: String,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewPassword {
-    #[schema(format = Password, max_length = 256)]
+    #[schema(format = Password, max_length = 256, pattern = r"^[^\x00]*$")]
     current_password: String,
-    #[schema(format = Password, min_length = 10, max_length = 256)]
+    #[schema(format = Password, min_length = 10, max_length = 256, pattern = r"^[^\x00]*$")]
     new_password: String,
 }
 

@@ -164,7 +164,11 @@ async fn a_mail_outlives_an_outage_and_is_given_up_when_it_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn registration_can_be_closed_and_is_where_nobody_chose() {
-    let relaxed = [("NODE_ENV", "staging"), ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints")];
+    let relaxed = [
+        ("NODE_ENV", "staging"),
+        ("FILOT_SERVER_RELAXED", "secrets,metrics,checkpoints"),
+        ("DATABASE_CREATE", "true"),
+    ];
     for settings in [&[("FILOT_AUTH_REGISTRATION", "closed")][..], &relaxed] {
         let deployment =
             settings.iter().fold(Deployment::embedded(), |it, (name, value)| it.with(name, value));
