@@ -162,7 +162,7 @@ fn misbehave(script: Script) -> ! {
             Script::Faults => _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSEGV),
             // Written to, so that it is really there.
             Script::Leaks => {
-                taken.push(vec![1; 8 << 20]);
+                taken.push(vec![1; 32 << 20]);
                 std::thread::sleep(Duration::from_millis(10));
             }
             Script::Babbles => {

@@ -36,6 +36,8 @@ struct Visit {
     serve: Serve,
     said: Said,
     finished: u32,
+    /// Accounts so far. Each comes from a network of its own, as people do.
+    joined: u8,
 }
 
 fn script(number: u32) -> Script {
@@ -66,11 +68,13 @@ impl Visit {
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.serve.address))
+        let from = format!("10.0.{}.1", self.joined);
+        self.http.request(method, format!("{}{path}", self.serve.address)).header("x-forwarded-for", from)
     }
 
     /// An account with the person's e-mail and a profile with their name; its access token.
     async fn join(&mut self, person: &Person) -> String {
+        self.joined += 1;
         let account = json!({ "email": person.email, "password": PASSWORD, "fullName": person.name });
         let (_, signed_in) = self.send(self.request(Method::POST, "/auth/register").json(&account)).await;
         let access = signed_in["accessToken"].as_str().expect("an account").to_owned();
@@ -211,12 +215,13 @@ async fn nothing_personal_leaves_the_database(mut deployment: Deployment, neighb
         ("FILOT_METRICS_TOKEN", token.as_str()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address.as_str()),
         ("RUST_BACKTRACE", "1"),
+        ("FILOT_SERVER_TRUSTED_PROXIES", "1"),
     ] {
         settings.push((name.to_owned(), value.to_owned()));
     }
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
     let serve = Serve::start(&deployment.data_dir(), &http, &["--scripted"], &settings).await;
-    let mut visit = Visit { http, serve, said: Said::default(), finished: 0 };
+    let mut visit = Visit { http, serve, said: Said::default(), finished: 0, joined: 0 };
 
     let (mut access, mut refused) = (String::new(), 0);
     let mut sent = Vec::new();

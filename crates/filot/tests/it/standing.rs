@@ -352,7 +352,7 @@ fn a_worker_on_the_gpu_starts_without_the_secrets_of_others() {
     let mut command = crate::program::filot();
     command.env("NODE_ENV", "production").args(["worker", "--lane", "gpu", "--scripted"]);
     let told = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    assert!(told.contains("has no place in production") && !told.contains("_SECRET"), "{told}");
+    assert!(told.contains("are refused in production") && !told.contains("_SECRET"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
