@@ -319,7 +319,7 @@ async fn alarms_on_the_platforms_metrics_ring_and_fall_silent() {
             "slow" => &["backend-high-latency"],
             _ => &["backend-unhealthy-hosts", "gpu-worker-no-tasks"],
         };
-        assert_eq!(ringing, wanted, "{phase}");
+        assert_eq!(ringing, wanted, "{phase}: {:?}", task.seen);
     }
     drop(busy);
     probe.abort();

@@ -41,7 +41,7 @@ impl Task {
     pub(super) fn percent(&self, calm: usize) -> [(&'static str, Vec<(i64, f64)>); 2] {
         let calm = &self.seen[..calm];
         let cpu = 2.0 * calm.iter().map(|seen| seen.1).sum::<f64>() / calm.len() as f64;
-        let memory = calm.iter().map(|seen| seen.2).fold(0.0, f64::max) / 0.6;
+        let memory = calm.iter().map(|seen| seen.2).fold(0.0, f64::max) / 0.72;
         let share = |of: fn(&(i64, f64, f64)) -> f64, all: f64| -> Vec<(i64, f64)> {
             self.seen.iter().map(|seen| (seen.0, 100.0 * of(seen) / all)).collect()
         };
