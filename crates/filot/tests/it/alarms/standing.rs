@@ -106,12 +106,8 @@ async fn alarms_on_how_the_installation_stands_ring_and_fall_silent() {
     disk.mend();
     watch.until("silence", silent).await;
 
-    // A document that its reader died over.
+    // A document that its reader process died over.
     scene.upload_many(1, Script::Aborts, 0).await;
-    let dead = scene.serve.wait().await;
-    assert!(!dead, "the process died over it");
-    let mut scene = scene.again().await;
-    let watch = Watch::new(vec![scene.serve.stdout.clone()]);
     ring("dead-documents", &watch).await;
     policy("noeviction");
     let port = redis.to_string();
