@@ -96,17 +96,6 @@ impl Scene {
         (answer.status().as_u16(), start.elapsed())
     }
 
-    /// The same service started anew, after it died; its output begins anew.
-    async fn again(self) -> Self {
-        let pairs: Vec<(&str, &str)> =
-            self.settings.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let serve = Serve::start(&self.data, &self.http, &["--scripted"], &pairs).await;
-        let account = json!({ "email": "alarm@example.com", "password": PASSWORD });
-        let access = serve.post(&self.http, "/auth/login", account).await;
-        let access = access["accessToken"].as_str().unwrap().to_owned();
-        Self { serve, access, ..self }
-    }
-
     async fn upload_many(&mut self, count: u32, script: Script, millis: u16) {
         for _ in 0..count {
             assert_eq!(self.upload(script, millis, None).await.0, 202);

@@ -104,6 +104,13 @@ impl Visitor {
         visitor
     }
 
+    /// Takes a review by its page's path; the token that forms of this session carry.
+    pub(crate) async fn claim(&self, review: &str) -> String {
+        let token = self.get("/console").await.field("csrf");
+        self.post(&format!("{review}/claim"), &[("csrf", &token)]).await;
+        token
+    }
+
     /// Sets up password and codes by a new link.
     pub(crate) async fn enrol(&self, desk: &Desk, staff: &mut Staff) -> Answer {
         let path = desk.invite(staff).await;
@@ -463,8 +470,7 @@ async fn a_lost_second_factor_is_taken_away_with_all_sign_ins() {
     let mut budi = desk.staff("Budi Contoh", Role::Reviewer).await;
     let (visitor, other) =
         (Visitor::sign_in(&desk, &mut ani).await, Visitor::sign_in(&desk, &mut budi).await);
-    let token = visitor.get("/console").await.field("csrf");
-    visitor.post(&format!("/console/reviews/{id}/claim"), &[("csrf", &token)]).await;
+    visitor.claim(&format!("/console/reviews/{id}")).await;
     let auth = filot::auth::Auth::new(desk.it.app.clone()).unwrap();
     let user = desk.it.app.store.user_by_email(&ani.email).await.unwrap().unwrap();
     let grant = auth.grant(user.clone()).await.unwrap();

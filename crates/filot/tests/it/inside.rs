@@ -121,9 +121,8 @@ async fn what_is_typed_is_read_as_the_card_prints_it_or_comes_back_with_a_word()
     let (_, id) = desk.it.review(1, Script::Review).await;
     let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
     let visitor = Visitor::sign_in(&desk, &mut ani).await;
-    let token = visitor.get("/console").await.field("csrf");
     let review = format!("/console/reviews/{id}");
-    visitor.post(&format!("{review}/claim"), &[("csrf", &token)]).await;
+    let token = visitor.claim(&review).await;
     let save = async |field: &str, value: &str| {
         let version = visitor.get(&review).await.field("version");
         let fields = [("csrf", token.as_str()), ("version", version.as_str()), ("value", value)];
@@ -170,11 +169,6 @@ async fn nobody_approves_a_card_that_they_have_not_looked_at() {
     let anis = Visitor::sign_in(&desk, &mut ani).await;
     let budis = Visitor::sign_in(&desk, &mut budi).await;
     let review = format!("/console/reviews/{id}");
-    let take = async |visitor: &Visitor| {
-        let token = visitor.get("/console").await.field("csrf");
-        visitor.post(&format!("{review}/claim"), &[("csrf", &token)]).await;
-        token
-    };
     let approve = async |visitor: &Visitor, token: &str| {
         let version = visitor.get(&review).await.field("version");
         let fields = [
@@ -186,7 +180,7 @@ async fn nobody_approves_a_card_that_they_have_not_looked_at() {
         ];
         visitor.post(&format!("{review}/decision"), &fields).await
     };
-    let token = take(&anis).await;
+    let token = anis.claim(&review).await;
     let page = anis.get(&review).await.text;
     assert!(page.contains("straightened.jpg?veiled=1") || page.contains("original.jpg?veiled=1"), "{page}");
     let veiled = anis.get(&format!("{review}/original.jpg?veiled=1")).await;
@@ -202,10 +196,10 @@ async fn nobody_approves_a_card_that_they_have_not_looked_at() {
     assert_eq!(anis.get(&format!("{review}/original.jpg")).await.status, 200);
     // Nor is the one from before it was put back.
     anis.post(&format!("{review}/release"), &[("csrf", &token)]).await;
-    let budi_token = take(&budis).await;
+    let budi_token = budis.claim(&review).await;
     assert_eq!(approve(&budis, &budi_token).await.status, 409);
     budis.post(&format!("{review}/release"), &[("csrf", &budi_token)]).await;
-    take(&anis).await;
+    anis.claim(&review).await;
     assert_eq!(approve(&anis, &token).await.status, 409);
     assert_eq!(anis.get(&format!("{review}/original.jpg")).await.status, 200);
     assert_eq!(approve(&anis, &token).await.status, 303);

@@ -92,8 +92,7 @@ async fn a_listener_hears_of_the_queue_the_lock_and_the_end() {
     desk.it.review(2, Script::Review).await;
     queue.hears("queue").await;
 
-    let token = visitor.get("/console").await.field("csrf");
-    visitor.post(&format!("/console/reviews/{id}/claim"), &[("csrf", &token)]).await;
+    let token = visitor.claim(&format!("/console/reviews/{id}")).await;
     queue.hears("queue").await;
     let mut review = Ear::on(&visitor, &format!("/console/reviews/{id}/live")).await;
     assert_eq!(review.lock().await, (true, String::new()));

@@ -127,9 +127,8 @@ async fn foreign_and_scripted_requests_get_nothing_of_the_desk() {
     let (_, id) = desk.it.review(1, Script::Review).await;
     let mut ani = desk.staff("Ani Contoh", Role::Reviewer).await;
     let visitor = Visitor::sign_in(&desk, &mut ani).await;
-    let token = visitor.get("/console").await.field("csrf");
     let review = format!("/console/reviews/{id}");
-    visitor.post(&format!("{review}/claim"), &[("csrf", &token)]).await;
+    let token = visitor.claim(&review).await;
     let ask = async |path: &str, headers: &[(&str, &str)]| {
         let mut request = visitor.http.get(format!("{}{path}", desk.base)).header(COOKIE, &visitor.cookie);
         for (name, value) in headers {

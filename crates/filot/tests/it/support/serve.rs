@@ -109,16 +109,6 @@ impl Serve {
         false
     }
 
-    /// Waits for its end. Whether it was a success.
-    pub(crate) async fn wait(&mut self) -> bool {
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.success();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
