@@ -12,7 +12,7 @@ const STEP: usize = 64 << 10;
 /// A file that has grown takes memory in pieces of this size.
 const LARGEST_STEP: usize = 1 << 20;
 /// How long a file waits for memory, all its waits together.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The memory. A clone is the same.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct Receiving {
     budget: BodyBudget,
     bytes: Vec<u8>,
     held: Option<OwnedSemaphorePermit>,
-    /// What is left of its patience.
+    /// What is left of [`WAIT_TIMEOUT`].
     left: Duration,
 }
 
@@ -52,7 +52,7 @@ impl BodyBudget {
 
     /// A file without a byte yet.
     pub fn receive(&self) -> Receiving {
-        Receiving { budget: self.clone(), bytes: Vec::new(), held: None, left: PATIENCE }
+        Receiving { budget: self.clone(), bytes: Vec::new(), held: None, left: WAIT_TIMEOUT }
     }
 }
 

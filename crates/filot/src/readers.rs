@@ -17,7 +17,7 @@ mod process;
 mod wire;
 
 pub(crate) use child::run as run_child;
-use process::{Allowance, GRACE, Process, START_TIMEOUT, Starter};
+use process::{Allowance, Process, Starter};
 
 /// Name of the hidden subcommand, followed by the number of the process that reads are for.
 pub const SUBCOMMAND: &str = "read-cards";
@@ -37,13 +37,32 @@ struct Pool {
     command: Settings,
     allowance: Allowance,
     starter: Starter,
-    /// Started when they are first needed, but for the first.
-    processes: Vec<tokio::sync::Mutex<()>>,
-    running: Vec<Mutex<Option<Arc<Process>>>>,
-    /// Indices of processes that can take a reading, the one used last at the end.
+    /// Their processes are started when they are first needed, but for the first.
+    places: Vec<Place>,
+    /// Indices of places whose process can take a reading, the one used last at the end.
     free: Mutex<Vec<usize>>,
     /// When and why the latest start failed, if none has worked since.
     failed: Mutex<Option<(Instant, String)>>,
+}
+
+/// Where a process runs, one after the other.
+#[derive(Default)]
+struct Place {
+    /// Held by whoever looks for the process, and starts it if need be.
+    starting: tokio::sync::Mutex<()>,
+    process: Mutex<Option<Arc<Process>>>,
+}
+
+impl Place {
+    /// The process, if it runs.
+    fn running(&self) -> Option<Arc<Process>> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        process.filter(|process| process.is_alive())
+    }
+
+    fn put(&self, process: Option<Arc<Process>>) {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    }
 }
 
 /// What a process is started with.
@@ -93,8 +112,7 @@ impl Readers {
             command,
             allowance: Allowance { time, memory, shared: each > 1 },
             starter,
-            processes: (0..count).map(|_| tokio::sync::Mutex::default()).collect(),
-            running: (0..count).map(|_| Mutex::default()).collect(),
+            places: (0..count).map(|_| Place::default()).collect(),
             free: Mutex::new((0..count).rev().flat_map(|index| vec![index; each]).collect()),
             failed: Mutex::default(),
         };
@@ -103,7 +121,7 @@ impl Readers {
             warn!("{note}");
         }
         (pool.name, pool.notes) = (ready.name, ready.notes);
-        *pool.running[0].lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+        pool.places[0].put(Some(first));
         pool.measure();
         Ok(Self(Arc::new(pool)))
     }
@@ -125,7 +143,7 @@ impl Readers {
 
     /// Returns how long a reading can take at the very most, start of its process included.
     pub fn longest(&self) -> Duration {
-        self.0.allowance.time * GRACE + START_TIMEOUT
+        self.0.allowance.longest()
     }
 
     /// Returns whether documents can be taken on. While no reader could be started this tries to start one, now and then.
@@ -185,9 +203,9 @@ impl Drop for Slot<'_> {
 impl Pool {
     /// The process at `index`, started if it does not run. `None` when that fails or has just failed.
     async fn running(&self, index: usize) -> Option<Arc<Process>> {
-        let _starting = self.processes[index].lock().await;
-        let running = || self.running[index].lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(process) = running().filter(|process| process.is_alive()) {
+        let place = &self.places[index];
+        let _starting = place.starting.lock().await;
+        if let Some(process) = place.running() {
             return Some(process);
         }
         if self.failed().as_ref().is_some_and(|(since, _)| since.elapsed() < COOLDOWN) {
@@ -210,7 +228,7 @@ impl Pool {
                 None
             }
         };
-        self.running[index].lock().unwrap_or_else(PoisonError::into_inner).clone_from(&process);
+        place.put(process.clone());
         self.measure();
         process
     }
@@ -230,16 +248,12 @@ impl Pool {
     }
 
     fn alive(&self) -> Vec<Arc<Process>> {
-        let all = self
-            .running
-            .iter()
-            .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        all.filter(|process| process.is_alive()).collect()
+        self.places.iter().filter_map(Place::running).collect()
     }
 
     fn condition(&self) -> Condition {
         let alive = self.alive();
-        let longest = self.allowance.time * GRACE + START_TIMEOUT;
+        let longest = self.allowance.longest();
         let stalled =
             alive.iter().filter_map(|process| process.oldest()).any(|since| since.elapsed() > longest);
         // While some run, documents are read, if fewer at a time.

@@ -40,15 +40,15 @@ use places::{Place, Places};
 /// Open files that are not connections: the database, the networks, other servers, children.
 const RESERVE: u64 = 192;
 /// Connections that nobody asked for more than.
-const MOST_CONNECTIONS: u64 = 4096;
+const MAX_CONNECTIONS: u64 = 4096;
 /// Open files that nobody needs more of. Some systems allow a thousand million, and children look at each.
-const MOST_FILES: u64 = 65_536;
+const MAX_OPEN_FILES: u64 = 65_536;
 /// Longest head of a request, and what is read or written at a time.
 const BUFFER: usize = 32 * 1024;
 /// Connections that may be about to close beside those that are open.
 const LEAVING: usize = 32;
 /// How often to look for connections that wait too long.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait when a connection cannot be accepted.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -87,14 +87,14 @@ pub(crate) fn connections(server: &Server) -> usize {
     }
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(now, _)| now);
     // With very few files half of them.
-    let left = files.saturating_sub(RESERVE).max(files / 2).clamp(16, MOST_CONNECTIONS);
+    let left = files.saturating_sub(RESERVE).max(files / 2).clamp(16, MAX_CONNECTIONS);
     usize::try_from(left).unwrap_or(usize::MAX)
 }
 
 /// Lets this process open as many files as it may at all. That it may not is no reason to stop.
 pub fn raise_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
-        let wanted = most.min(MOST_FILES);
+        let wanted = most.min(MAX_OPEN_FILES);
         if now < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, most) } else { Ok(()) }
     });
     if let Err(error) = raised {
@@ -145,7 +145,7 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 async fn look_after(places: Arc<Places>, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+    while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
         places.close_overdue();
         places.report();
     }

@@ -13,7 +13,7 @@ use crate::document::Resolution;
 use crate::store::Review;
 
 /// What is passed on as it is stored.
-const KEPT: [&str; 5] = ["type", "fields", "retakeAdvised", "photo", "frame"];
+const SHOWN_PARTS: [&str; 5] = ["type", "fields", "retakeAdvised", "photo", "frame"];
 
 /// A check as it is stored.
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Shown<'a> {
 pub(super) fn result(stored: &RawValue) -> Option<Box<RawValue>> {
     let parts: BTreeMap<String, &RawValue> = serde_json::from_str(stored.get()).ok()?;
     let mut shown: BTreeMap<&str, Box<RawValue>> =
-        KEPT.into_iter().filter_map(|name| Some((name, (*parts.get(name)?).to_owned()))).collect();
+        SHOWN_PARTS.into_iter().filter_map(|name| Some((name, (*parts.get(name)?).to_owned()))).collect();
     if let Some(checks) = parts.get("checks") {
         let checks: Vec<Stored<'_>> = serde_json::from_str(checks.get()).unwrap_or_default();
         let checks: Vec<Shown<'_>> = checks

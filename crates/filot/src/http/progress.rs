@@ -18,7 +18,7 @@ use crate::events::{Crowded, Watching};
 use crate::store::Pulse;
 
 /// How long one look for a change lasts. After each it is asked whether the client may still look.
-const LOOK: Duration = Duration::from_secs(3);
+const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// A stream ends after so many looks; clients that still want to know come again.
 const LOOKS: u32 = 200;
 
@@ -100,7 +100,7 @@ async fn next(mut watch: Watch) -> Option<(std::result::Result<Event, Infallible
 async fn look(watch: &Watch) -> Option<Option<Document>> {
     let app = &watch.api.app;
     let changed = |pulse: &Pulse| watch.sent != Some(pulse.version);
-    let pulse = app.changes.wait(&app.store, watch.id, LOOK, changed).await.ok()?;
+    let pulse = app.changes.wait(&app.store, watch.id, SESSION_CHECK_INTERVAL, changed).await.ok()?;
     if !watch.api.auth.is_current(&watch.caller).await.ok()? {
         return None;
     }

@@ -17,11 +17,11 @@ use crate::card_reader::{CardReading, Failure, Request};
 use crate::reader::FileError;
 
 /// From the start of a process until it can read: loading networks, and on a GPU planning them.
-pub(super) const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two looks at a process that reads.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// A reading that is still at work when its time is over may take so many times as long: others had the processor.
-pub(super) const GRACE: u32 = 4;
+const GRACE: u32 = 4;
 /// At work is who has had this share of a processor lately.
 const AT_WORK: f64 = 0.02;
 
@@ -33,6 +33,13 @@ pub(super) struct Allowance {
     pub(super) memory: u64,
     /// Whether it reads several at a time: then nobody can tell whose the processor time is.
     pub(super) shared: bool,
+}
+
+impl Allowance {
+    /// Returns how long a reading can take at the very most, start of its process included.
+    pub(super) fn longest(self) -> Duration {
+        self.time * GRACE + START_TIMEOUT
+    }
 }
 
 /// Why a process ended.

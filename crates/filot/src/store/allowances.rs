@@ -11,7 +11,7 @@ use crate::document::UserId;
 const OFFSET_S: i64 = 7 * 3600;
 const DAY_S: i64 = 24 * 3600;
 /// Counts of so many earlier days are kept.
-const KEPT: i64 = 2;
+const RETAINED_DAYS: i64 = 2;
 
 /// Files and bytes: of a day, or those that an account may store in one, where 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_allowances(&self) -> Result<u64> {
-        let before = day(self.clock.now()) - KEPT;
+        let before = day(self.clock.now()) - RETAINED_DAYS;
         self.execute("DELETE FROM allowances WHERE day < $1", vec![before.into()]).await
     }
 }
