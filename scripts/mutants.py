@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Switches mechanisms off, one at a time, and expects a test to fail for each.
+"""Switches mechanisms off and expects a test to fail for each.
 
-    scripts/mutants.py [--list | --check] [--again] [NAME …]
+    scripts/mutants.py [--list | --check] [--again] [--alone] [NAME …]
 
 The mechanisms stand in scripts/mutants.toml: a file, a piece of its text that occurs there once, what takes its place,
-and the tests (a nextest filter) of which at least one has to fail. Results are kept in the target folder, so a run that
-was interrupted goes on where it stopped; --again forgets them, NAMEs choose by parts of names. --check only looks
-whether every piece of text is still there. The source is put back whatever happens; files with changes of their own are
-not touched. CARGO names another cargo.
+and the tests (a nextest filter) of which at least one has to fail. Mutants of different files whose tests are in
+different modules are built together, since building takes longest; --alone builds each by itself, which leaves no doubt
+whose fault a failure is. Results are kept in the target folder, so a run that was interrupted goes on where it stopped;
+--again forgets them, NAMEs choose by parts of names. --check only looks whether every piece of text is still there. The
+source is put back whatever happens; files with changes of their own are not touched. CARGO names another cargo.
 
 Exit status: 0 when every mutant was caught, 1 when one survived or could not be tried.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -28,6 +31,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = ROOT / "scripts" / "mutants.toml"
 # Longest time for the tests of one mutant, in seconds: a mutant may make them hang, which is noticed, too.
 LIMIT = 600
+# So many mutants at most share a build; more of them would cover for each other.
+TOGETHER = 8
 
 
 def cargo(*arguments, limit=None):
@@ -58,23 +63,56 @@ def is_changed(path):
     return bool(ended.stdout.strip())
 
 
-def attempt(mutant):
-    """Tries one: caught, survived, or why it could not be tried."""
-    features = ["--workspace", "--features", "filot/temporal"]
-    path = ROOT / mutant["file"]
-    original = path.read_text()
+def areas(mutant):
+    """The test modules that a mutant's filter names."""
+    return set(re.findall(r"[a-z_0-9]+(?=::)", mutant["tests"])) - {"sqlite", "postgres"}
+
+
+def groups(mutants, alone):
+    """Mutants that can be built together: no two of one file, no two whose tests are in one module."""
+    made = []
+    for mutant in mutants:
+        fits = (group for group in made
+                if not alone and len(group) < TOGETHER and all(m["file"] != mutant["file"] and not areas(m) & areas(mutant) for m in group))
+        group = next(fits, None)
+        if group is None:
+            made.append([mutant])
+        else:
+            group.append(mutant)
+    return made
+
+
+@contextlib.contextmanager
+def mutated(group):
+    """The source with these mutants in it."""
+    originals = {m["file"]: (ROOT / m["file"]).read_text() for m in group}
     try:
-        path.write_text(original.replace(mutant["find"], mutant["replace"]))
-        status, said = cargo("nextest", "run", "--no-run", *features)
-        if status != 0:
-            return "does not build", said[-3000:]
-        status, said = cargo("nextest", "run", *features, "--no-fail-fast", "--retries", "0",
-                             "--filterset", mutant["tests"], limit=LIMIT)
-        if status == 4:
-            return "names no test", said[-1000:]
-        return ("survived" if status == 0 else "caught"), said[-3000:]
+        for m in group:
+            (ROOT / m["file"]).write_text(originals[m["file"]].replace(m["find"], m["replace"]))
+        yield
     finally:
-        path.write_text(original)
+        for name, text in originals.items():
+            (ROOT / name).write_text(text)
+
+
+def attempt(group):
+    """Tries mutants in one build; for each its name, and caught, survived, or why it could not be tried."""
+    features = ["--workspace", "--features", "filot/temporal"]
+    with mutated(group):
+        status, said = cargo("nextest", "run", "--no-run", *features)
+        if status != 0 and len(group) > 1:
+            status = "apart"
+        elif status != 0:
+            yield group[0], "does not build", said[-3000:]
+        else:
+            for mutant in group:
+                status, said = cargo("nextest", "run", *features, "--max-fail", "1", "--retries", "0",
+                                     "--filterset", mutant["tests"], limit=LIMIT)
+                result = "names no test" if status == 4 else "survived" if status == 0 else "caught"
+                yield mutant, result, said
+    if status == "apart":
+        for mutant in group:
+            yield from attempt([mutant])
 
 
 def main():
@@ -97,20 +135,29 @@ def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     kept = target / "mutants.json"
     known = {} if options.again or not kept.is_file() else json.loads(kept.read_text())
+    left = []
     for mutant in chosen:
-        name = mutant["name"]
         identity = hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()
-        if known.get(name, {}).get("of") == identity and known[name]["result"] in ("caught", "survived"):
+        mutant["of"] = identity
+        if known.get(mutant["name"], {}).get("of") == identity and known[mutant["name"]]["result"] in ("caught", "survived"):
             continue
-        start = time.monotonic()
         why = problem(mutant) or ("its file has changes of its own" if is_changed(mutant["file"]) else None)
-        result, said = (why, "") if why else attempt(mutant)
-        known[name] = {"of": identity, "result": result}
+        if why:
+            known[mutant["name"]] = {"of": identity, "result": why}
+            print(f"{why:10} {mutant['name']}", flush=True)
+        else:
+            left.append(mutant)
+    start = time.monotonic()
+    for mutant, result, said in (tried for group in groups(left, options.alone) for tried in attempt(group)):
+        failed = re.search(r"^ +(?:FAIL|TIMEOUT|SIG\w+) .*? (\S+)$", said, re.MULTILINE)
+        by = failed.group(1) if failed else ""
+        known[mutant["name"]] = {"of": mutant["of"], "result": result, "by": by}
         target.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(known, indent=1))
-        print(f"{result:10} {name} ({time.monotonic() - start:.0f} s)", flush=True)
-        if result != "caught" and said:
-            print(said, flush=True)
+        print(f"{result:10} {mutant['name']} ({time.monotonic() - start:.0f} s) {by}", flush=True)
+        if result != "caught":
+            print(said[-3000:], flush=True)
+        start = time.monotonic()
     bad = [m["name"] for m in chosen if known[m["name"]]["result"] != "caught"]
     print(f"{len(chosen) - len(bad)} of {len(chosen)} mutants caught" + "".join(f"\n  not: {name}" for name in bad))
     return 1 if bad else 0
