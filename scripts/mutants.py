@@ -121,6 +121,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
     mutants = tomllib.loads(LIST.read_text())["mutant"]
     chosen = [m for m in mutants if not options.names or any(name in m["name"] for name in options.names)]
