@@ -35,7 +35,9 @@ if [[ ! -e $base_root/etc/debian_version ]]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | head -1)
     [[ -n $mirror ]] || die "apt knows no mirror: apt-get update, or set BASE_ROOT to a Debian root"
     mkdir -p "$(dirname "$base_root")"
-    rm -rf "$base_root.new"
+    # An earlier run that was ended may have left file systems mounted in there.
+    umount --quiet --recursive "$base_root.new" 2>/dev/null || true
+    rm -rf --one-file-system "$base_root.new"
     debootstrap --variant=minbase "$suite" "$base_root.new" "$mirror" >"$base_root.log" 2>&1 ||
         die "debootstrap failed, see $base_root.log"
     mv "$base_root.new" "$base_root"

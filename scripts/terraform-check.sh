@@ -53,9 +53,10 @@ double=http://127.0.0.1:$port
 # Services count as running, as if their tasks had started.
 MOTO_IAM_LOAD_MANAGED_POLICIES=true MOTO_ECS_SERVICE_RUNNING=2 "$moto/bin/python" scripts/aws_double.py --host 127.0.0.1 --port "$port" >"$work/moto.log" 2>&1 &
 server=$!
+since=$SECONDS
 until curl --silent --output /dev/null "$double/moto-api/"; do
     kill -0 "$server" 2>/dev/null || { cat "$work/moto.log" >&2; die "the AWS double does not start"; }
-    ((SECONDS < 120)) || die "the AWS double does not answer"
+    ((SECONDS - since < 120)) || die "the AWS double does not answer"
     sleep 0.2
 done
 
