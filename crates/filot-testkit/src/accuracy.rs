@@ -4,7 +4,9 @@
 //! and punctuation, dates in any common form. Not scored are fields that nobody could read (`hidden`), and the fields of
 //! cards with an overprint across them (`specimen`).
 
+mod attacks;
 mod compare;
+mod family;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::truth::{CardType, Expect, Tier, Truth};
+pub use attacks::Attacks;
 pub use compare::{edits, same};
+pub use family::Family;
 pub use tables::comparison;
 
 /// Hits among trials.
@@ -97,6 +101,22 @@ pub struct Report {
     pub wrongly_approved: Vec<String>,
     /// Genuine cards rejected.
     pub wrongly_rejected: Vec<String>,
+    /// Cards approved although a field is wrong.
+    pub approved_wrong: WrongFields,
+    /// The same measures by what lies under the card, by design and by how the picture came about.
+    pub families: BTreeMap<(Family, String), TierScore>,
+    pub attacks: Attacks,
+}
+
+/// Approvals of cards of which something was misread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrongFields {
+    /// With some field wrong, among all approvals.
+    pub any: Share,
+    /// With the number, the name or the birth date wrong, among all approvals.
+    pub identity: Share,
+    /// Files of the latter.
+    pub files: Vec<String>,
 }
 
 /// Key of a field in a result, `None` for what results do not carry.
@@ -148,78 +168,119 @@ pub fn truths(folder: &Path) -> Result<Vec<Truth>, io::Error> {
     Ok(truths)
 }
 
+/// One field of one picture: what stands there and what was read.
+struct FieldReading<'a> {
+    field: &'a str,
+    value: &'a str,
+    read: &'a str,
+    confidence: Option<f64>,
+    exact: bool,
+}
+
+impl FieldReading<'_> {
+    /// Whether the field says who somebody is.
+    fn is_identity(&self, card: CardType) -> bool {
+        is_number(card, self.field) || matches!(self.field, "nama" | "tanggal_lahir")
+    }
+}
+
+/// The fields of a picture that are scored.
+fn readings<'a>(truth: &'a Truth, result: &'a Value) -> Vec<FieldReading<'a>> {
+    if truth.flags.iter().any(|flag| flag == "specimen") {
+        return Vec::new();
+    }
+    let seen = truth.fields.iter().filter(|(field, _)| !truth.hidden.contains(field));
+    seen.filter_map(|(field, value)| {
+        let entry = &result["fields"][result_key(truth.card, field)?];
+        let read = entry["value"].as_str().or_else(|| entry.as_str()).unwrap_or_default();
+        Some(FieldReading {
+            field,
+            value,
+            read,
+            confidence: entry["confidence"].as_f64(),
+            exact: same(value, read),
+        })
+    })
+    .collect()
+}
+
+impl TierScore {
+    fn add(&mut self, truth: &Truth, decision: &str, readings: &[FieldReading<'_>]) {
+        self.pictures += 1;
+        if truth.expect.genuine() {
+            self.approved.count(decision == "auto_approve");
+            self.rejected.count(decision == "auto_reject");
+        } else {
+            self.wrong_approvals.count(decision == "auto_approve");
+            if truth.expect == Expect::Reject {
+                self.strangers_rejected.count(decision == "auto_reject");
+            }
+        }
+        for reading in readings {
+            self.fields.count(reading.exact);
+            if is_number(truth.card, reading.field) {
+                self.numbers.count(reading.exact);
+            }
+            let (wrong, length) = edits(reading.value, reading.read);
+            self.character_errors += Share { hits: wrong, of: length };
+        }
+        if !readings.is_empty() {
+            self.cards.count(readings.iter().all(|reading| reading.exact));
+        }
+    }
+}
+
 impl Report {
     /// Adds one picture. `result` is what the reader gave, [`Value::Null`] when it failed.
     pub fn add(&mut self, truth: &Truth, result: &Value) {
-        let score = self.tiers.entry(truth.tier).or_default();
-        score.pictures += 1;
         let decision = result["decision"].as_str().unwrap_or("none");
         match truth.expect {
-            Expect::Approve | Expect::ApproveOrReview => {
-                score.approved.count(decision == "auto_approve");
-                score.rejected.count(decision == "auto_reject");
-                if decision == "auto_reject" {
-                    self.wrongly_rejected.push(truth.file.clone());
-                }
+            Expect::Approve | Expect::ApproveOrReview if decision == "auto_reject" => {
+                self.wrongly_rejected.push(truth.file.clone());
             }
-            Expect::NotApprove | Expect::Reject => {
-                score.wrong_approvals.count(decision == "auto_approve");
-                if decision == "auto_approve" {
-                    self.wrongly_approved.push(truth.file.clone());
-                }
-                if truth.expect == Expect::Reject {
-                    score.strangers_rejected.count(decision == "auto_reject");
-                }
+            Expect::NotApprove | Expect::Reject if decision == "auto_approve" => {
+                self.wrongly_approved.push(truth.file.clone());
+            }
+            _ => {}
+        }
+        let readings = readings(truth, result);
+        self.tiers.entry(truth.tier).or_default().add(truth, decision, &readings);
+        for family in Family::ALL {
+            if let Some(name) = family.of(truth) {
+                self.families.entry((family, name)).or_default().add(truth, decision, &readings);
             }
         }
-        if !truth.flags.iter().any(|flag| flag == "specimen") {
-            self.add_fields(truth, result);
+        self.attacks.add(truth, result);
+        if decision == "auto_approve" && !readings.is_empty() {
+            let wrong = readings.iter().filter(|reading| !reading.exact);
+            let identity = wrong.clone().any(|reading| reading.is_identity(truth.card));
+            self.approved_wrong.any.count(wrong.count() > 0);
+            self.approved_wrong.identity.count(identity);
+            if identity {
+                self.approved_wrong.files.push(truth.file.clone());
+            }
         }
-    }
-
-    fn add_fields(&mut self, truth: &Truth, result: &Value) {
-        let score = self.tiers.entry(truth.tier).or_default();
-        let mut scored = 0_u32;
-        let mut whole = true;
-        for (field, value) in &truth.fields {
-            let Some(key) = result_key(truth.card, field) else { continue };
-            if truth.hidden.contains(field) {
-                continue;
-            }
-            let entry = &result["fields"][key];
-            let read = entry["value"].as_str().or_else(|| entry.as_str()).unwrap_or_default();
-            let exact = same(value, read);
-            scored += 1;
-            whole &= exact;
-            score.fields.count(exact);
-            if is_number(truth.card, field) {
-                score.numbers.count(exact);
-            }
-            let (wrong, length) = edits(value, read);
-            score.character_errors += Share { hits: wrong, of: length };
+        for reading in readings {
             self.by_field
-                .entry((truth.card, field.clone()))
+                .entry((truth.card, reading.field.to_owned()))
                 .or_default()
                 .entry(truth.tier)
                 .or_default()
-                .count(exact);
-            if let Some(confidence) = entry["confidence"].as_f64().filter(|_| !read.is_empty()) {
+                .count(reading.exact);
+            if let Some(confidence) = reading.confidence.filter(|_| !reading.read.is_empty()) {
                 let bin = &mut self.calibration[((confidence * 10.0) as usize).min(9)];
                 bin.stated += confidence;
-                bin.right.count(exact);
+                bin.right.count(reading.exact);
             }
-            if !exact {
+            if !reading.exact {
                 self.misses.push(Miss {
                     file: truth.file.clone(),
                     tier: truth.tier,
-                    field: field.clone(),
-                    truth: value.clone(),
-                    read: read.to_owned(),
+                    field: reading.field.to_owned(),
+                    truth: reading.value.to_owned(),
+                    read: reading.read.to_owned(),
                 });
             }
-        }
-        if scored > 0 {
-            score.cards.count(whole);
         }
     }
 

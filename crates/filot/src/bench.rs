@@ -2,6 +2,7 @@
 //!
 //! Every reader runs in a process of its own, one picture at a time, so that CPU time and memory are its alone.
 
+mod curve;
 pub mod gpu;
 mod reader;
 mod report;
@@ -121,7 +122,18 @@ pub fn run(order: &Order) -> anyhow::Result<()> {
     }
     let text = report::write(order, &measured);
     match &order.report {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => {
+            let write = |path: &Path, text: &str| {
+                std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+            };
+            let curves = measured.first().map(|first| first.accuracy.attacks.curves()).unwrap_or_default();
+            if !curves.is_empty() {
+                let picture = path.with_file_name(report::CURVES);
+                std::fs::create_dir_all(picture.parent().unwrap_or(Path::new(".")))?;
+                write(&picture, &curve::draw(&curves))?;
+            }
+            write(path, &text)
+        }
         None => Ok(std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?),
     }
 }

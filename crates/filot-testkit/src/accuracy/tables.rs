@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Share, TierScore};
+use super::{Family, Report, Share, TierScore};
 use crate::truth::{CardType, Tier};
 
 fn percent(share: Share) -> String {
@@ -80,6 +80,23 @@ pub(super) fn report(report: &Report) -> String {
             );
         }
     }
+    for family in Family::ALL {
+        out += &by_family(report, family);
+    }
+    let wrong = &report.approved_wrong;
+    if wrong.any.of > 0 {
+        let _ = write!(
+            out,
+            "\nApproved with a wrong field: {}; with a wrong number, name or birth date: {}{}\n",
+            counted(wrong.any),
+            counted(wrong.identity),
+            if wrong.files.is_empty() { ".".to_owned() } else { format!(" ({}).", wrong.files.join(", ")) }
+        );
+    }
+    let attacks = report.attacks.markdown();
+    if !attacks.is_empty() {
+        let _ = write!(out, "\nPresentation attacks (ISO/IEC 30107-3)\n\n{attacks}");
+    }
     if let Some(error) = report.calibration_error() {
         let _ = write!(
             out,
@@ -98,6 +115,32 @@ pub(super) fn report(report: &Report) -> String {
                 percent(bin.right)
             );
         }
+    }
+    out
+}
+
+/// The measures of each family of one kind; empty where the set has one at most.
+fn by_family(report: &Report, family: Family) -> String {
+    let families: Vec<_> = report.families.iter().filter(|((of, _), _)| *of == family).collect();
+    if families.len() < 2 {
+        return String::new();
+    }
+    let mut out = format!(
+        "\nBy {}, over all tiers\n\n| {} | pictures | number exact, % | fields exact, % | genuine approved, % | genuine \
+         rejected |\n|---|---:|---:|---:|---:|---:|\n",
+        family.name(),
+        family.name()
+    );
+    for ((_, name), score) in families {
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {} | {} | {} | {} |",
+            score.pictures,
+            percent(score.numbers),
+            percent(score.fields),
+            percent(score.approved),
+            counted(score.rejected)
+        );
     }
     out
 }

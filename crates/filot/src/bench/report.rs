@@ -10,6 +10,9 @@ use super::{Measured, Order};
 pub(super) const STAGES: [(&str, &str); 4] =
     [("decode", "decode"), ("find", "find the card"), ("detect", "find lines"), ("recognize", "read lines")];
 
+/// Where the picture of APCER against BPCER goes, from the folder of the report.
+pub(super) const CURVES: &str = "images/accuracy-attacks.svg";
+
 /// Everything that was measured. Writing to a string cannot fail, so those results are dropped.
 pub(super) fn write(order: &Order, measured: &[Measured]) -> String {
     let mut out = String::from("# Accuracy and speed\n\n");
@@ -37,6 +40,9 @@ pub(super) fn write(order: &Order, measured: &[Measured]) -> String {
     if let Some(first) = measured.first() {
         let _ = write!(out, "\n## {} in detail\n\n", first.reader.name());
         out += &first.accuracy.markdown();
+        if order.report.is_some() && !first.accuracy.attacks.curves().is_empty() {
+            let _ = write!(out, "\n![Attacks not noticed against genuine photos held]({CURVES})\n");
+        }
         let wrong = |title: &str, files: &[String]| {
             let list = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
             format!("\n{title}: {list}.\n")
@@ -48,20 +54,22 @@ pub(super) fn write(order: &Order, measured: &[Measured]) -> String {
 }
 
 fn speed(out: &mut String, measured: &[Measured]) {
-    *out += "| reader | CPU ms, median | 95 % below | ";
+    *out += "| reader | CPU ms, median | mean | 95 % below | 99 % below | ";
     for (_, name) in STAGES {
         let _ = write!(out, "{name} | ");
     }
-    *out += "the rest | memory MiB |\n|---|---:|---:|";
-    *out += &"---:|".repeat(STAGES.len() + 2);
+    *out += "the rest | memory MiB |\n|---|---:|";
+    *out += &"---:|".repeat(STAGES.len() + 4);
     *out += "\n";
     for m in measured {
         let _ = write!(
             out,
-            "| {} | {:.0} | {:.0} | ",
+            "| {} | {:.0} | {:.0} | {:.0} | {:.0} | ",
             m.reader.name(),
             quantile(&m.cpu_ms, 0.5),
-            quantile(&m.cpu_ms, 0.95)
+            m.cpu_ms.iter().sum::<f64>() / m.cpu_ms.len().max(1) as f64,
+            quantile(&m.cpu_ms, 0.95),
+            quantile(&m.cpu_ms, 0.99)
         );
         for stage in 0..=STAGES.len() {
             let mut times: Vec<f64> = m.stages.iter().map(|times| times[stage]).collect();
