@@ -14,6 +14,7 @@ use crate::npwp_card;
 use crate::reading::Reading;
 use crate::region;
 use crate::span::Span;
+use crate::vocabulary;
 
 /// Fields below this confidence are read a second time.
 const UNSURE: f32 = 0.93;
@@ -110,8 +111,12 @@ impl Draft {
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
             DocumentType::Other => Vec::new(),
         };
-        for (_, region) in &mut regions {
+        for (key, region) in &mut regions {
             region.view = round.view(region.alphabet);
+            // The dash behind a label is seen best where it is longest.
+            if round == Round::Third && !self.first.contains_key(key) && vocabulary::may_be_dash(*key) {
+                region.view = View::Wide;
+            }
         }
         regions
     }

@@ -53,9 +53,10 @@ pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> 
         let limit = best.map_or(f32::INFINITY, |found| found.distance + MARGIN);
         let Some(distance) = compared.distance(entry, limit) else { continue };
         match best {
-            // Spellings that differ in blanks and marks are one entry: between them there is no guess.
+            // Spellings that differ in blanks and marks are one entry: between them there is no guess. It is spelt as it was
+            // read, or as the list has it first.
             Some(found) if fold(found.entry) == fold(entry) => {
-                if distance < found.distance {
+                if distance == 0.0 {
                     best = Some(Match { entry, distance });
                 }
             }
@@ -158,10 +159,10 @@ pub(crate) const CITIZENS: &[&str] = &[CITIZEN, "INDONESIA"];
 /// What cards print where a value would be none.
 pub(crate) const DASH: &str = "-";
 
-/// Returns whether offices print a dash in the field where there is nothing to say.
+/// Returns whether offices print a dash in the field where there is nothing to say. The blood type's is in its list.
 pub(crate) fn may_be_dash(key: FieldKey) -> bool {
     use FieldKey::*;
-    matches!(key, Address | RtRw | Religion | MaritalStatus | Occupation | BloodType)
+    matches!(key, Address | RtRw | Religion | MaritalStatus | Occupation)
 }
 pub(crate) const FOR_LIFE: &str = "SEUMUR HIDUP";
 
@@ -204,6 +205,9 @@ mod tests {
         assert_eq!(closest_in("KARYAWAN BUMD", OCCUPATION), Some("KARYAWAN BUMD"));
         assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
         assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));
+        // Readers pass over brackets.
+        assert_eq!(closest_in("ASN PPPK", OCCUPATION), Some("ASN (PPPK)"));
+        assert_eq!(closest_in("ASN/PPPK", OCCUPATION), Some("ASN/PPPK"));
         for list in [RELIGION, MARITAL_STATUS, OCCUPATION, &GENDER, COUNTRY, CITIZENS] {
             for entry in list {
                 assert_eq!(closest_in(entry, list), Some(*entry));

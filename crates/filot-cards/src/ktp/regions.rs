@@ -35,11 +35,8 @@ pub(crate) fn weak(
         if !weak(key) || other_of_pair {
             continue;
         }
-        let labelled = labels
-            && vocabulary::may_be_dash(key)
-            && key != FieldKey::BloodType
-            && sheet.columns.anchored
-            && !found.contains_key(&key);
+        let labelled =
+            labels && vocabulary::may_be_dash(key) && sheet.columns.anchored && !found.contains_key(&key);
         let alphabet = if labelled { Alphabet::Any } else { alphabet(key) };
         let rects = match (key, found.get(&key)) {
             (FieldKey::BirthPlace | FieldKey::BirthDate, _) => rows_of(sheet, slot),
