@@ -1,7 +1,9 @@
 //! What is looked at before a card is believed, and how each look is reported.
 
+mod cards;
 mod document;
 mod messages;
+mod overprint;
 mod person;
 mod picture;
 mod tax;
@@ -73,9 +75,12 @@ pub enum CheckCode {
     DocumentType,
     DeclaredType,
     TypedForm,
+    SeveralCards,
+    CardLayout,
     Overprint,
     Photocopy,
     Screen,
+    Mirrored,
     CardComplete,
     Resolution,
     Sharpness,
@@ -85,12 +90,15 @@ pub enum CheckCode {
     RequiredFields,
     FieldConfidence,
     NumberRepaired,
+    NumberOfZeros,
+    CitizenAbroad,
     NikFormat,
     NikProvince,
     NikRegion,
     NikBirthDate,
     NikSerial,
     NikMatchesBirthDate,
+    BirthDateCorrected,
     NikMatchesGender,
     NikMatchesRegion,
     BirthDate,
@@ -101,6 +109,7 @@ pub enum CheckCode {
     NpwpFormat,
     NpwpCheckDigit,
     Npwp16Matches,
+    SpouseNumber,
     RegisteredDate,
     SecondReading,
 }
@@ -119,9 +128,12 @@ impl CheckCode {
             DocumentType
                 | DeclaredType
                 | TypedForm
+                | SeveralCards
+                | CardLayout
                 | Overprint
                 | Photocopy
                 | Screen
+                | Mirrored
                 | CardComplete
                 | Resolution
                 | Sharpness

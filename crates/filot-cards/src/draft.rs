@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use filot_ocr::engine::{self, Alphabet, Region, View};
-use filot_ocr::page::{Framing, Line, Page, Quad};
+use filot_ocr::page::{Frame, Framing, Line, Page, Quad, Rect};
 
 use crate::confidence;
 use crate::digits::Digit;
@@ -14,6 +14,7 @@ use crate::npwp_card;
 use crate::reading::Reading;
 use crate::region;
 use crate::span::Span;
+use crate::vocabulary;
 
 /// Fields below this confidence are read a second time.
 const UNSURE: f32 = 0.93;
@@ -64,6 +65,8 @@ pub struct Draft {
     reread: bool,
     /// Writing far larger than the card's own; `None` if nobody looked for it.
     large_text: Option<Vec<Line>>,
+    /// The picture had to be mirrored to be read.
+    mirrored: bool,
 }
 
 impl Draft {
@@ -88,6 +91,7 @@ impl Draft {
             readings: BTreeMap::new(),
             reread: false,
             large_text: None,
+            mirrored: false,
         };
         draft.readings = draft.resolve();
         draft
@@ -103,12 +107,16 @@ impl Draft {
     pub fn weak_regions(&self, round: Round) -> Vec<(FieldKey, Region)> {
         let weak = |key: FieldKey| self.is_unsure(key);
         let mut regions = match self.document_type() {
-            DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, weak),
+            DocumentType::Ktp => ktp::regions::weak(&self.ktp, &self.first, round != Round::Second, weak),
             DocumentType::Npwp => npwp_card::regions::weak(&self.npwp, weak),
             DocumentType::Other => Vec::new(),
         };
-        for (_, region) in &mut regions {
+        for (key, region) in &mut regions {
             region.view = round.view(region.alphabet);
+            // The dash behind a label is seen best where it is longest.
+            if round == Round::Third && !self.first.contains_key(key) && vocabulary::may_be_dash(*key) {
+                region.view = View::Wide;
+            }
         }
         regions
     }
@@ -232,6 +240,27 @@ impl Draft {
         self.large_text = found;
     }
 
+    /// Takes note that the page was read in a mirror, and where it lies in the photo as it is.
+    pub(crate) fn set_mirrored(&mut self, frame: Frame) {
+        self.mirrored = true;
+        self.page.frame = frame;
+    }
+
+    pub(crate) fn is_mirrored(&self) -> bool {
+        self.mirrored
+    }
+
+    /// Returns whether the order of the card's rows is one of those that are known; `None` where there is only one.
+    pub(crate) fn layout_is_known(&self) -> Option<bool> {
+        (self.document_type() == DocumentType::Npwp).then_some(self.npwp.layout_known)
+    }
+
+    /// Returns the boxes of all rows of values, in page coordinates.
+    pub(crate) fn value_boxes(&self) -> Vec<Rect> {
+        let spans = self.first.values().chain(self.readings.values().map(|reading| &reading.span));
+        spans.flat_map(|span| span.rows.iter().map(|row| row.1)).collect()
+    }
+
     pub(crate) fn large_text(&self) -> Option<&[Line]> {
         self.large_text.as_deref()
     }
@@ -259,6 +288,17 @@ impl Draft {
         self.kind.perhaps_unreadable && !self.kind.typed_form && self.kind.other_title.is_none()
     }
 
+    /// Whether there is text that makes no words and no card: it may be mirrored.
+    pub(crate) fn may_be_mirrored(&self) -> bool {
+        let lines = &self.page.lines;
+        self.document_type() == DocumentType::Other && !lines.is_empty() && self.kind.is_nonsense()
+    }
+
+    /// Whether the text leaves no doubt which card it is.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.kind.strength(self.document_type()) == kind::Strength::Clear
+    }
+
     /// The 22-digit number of a place of business, if the card carries one.
     pub(crate) fn nitku(&self) -> Option<String> {
         self.npwp.nitku.as_ref().map(Span::text)
@@ -281,6 +321,12 @@ pub(crate) fn choose(
         (None, None) => return None,
     };
     second.source = Source::Second;
+    // A dash is also what is left of a word that was hardly seen.
+    match (first.is_dash(), second.is_dash()) {
+        (true, false) => return Some(second),
+        (false, true) => return Some(first),
+        _ => {}
+    }
     let same = region::fold(&first.value) == region::fold(&second.value);
     if !first.digits.is_empty() && first.digits.len() == second.digits.len() {
         let merged = first.digits.iter().zip(&second.digits).map(|(a, b)| a.merged(b)).collect();

@@ -138,6 +138,11 @@ impl Evidence {
         }
     }
 
+    /// Whether nothing that was read makes a document of another kind.
+    pub(crate) fn is_nonsense(&self) -> bool {
+        !self.typed_form && self.other_title.is_none() && !self.foreign_text && !self.bare_number
+    }
+
     /// How strongly the text speaks for `document`; never for [`DocumentType::Other`].
     pub(crate) fn strength(&self, document: DocumentType) -> Strength {
         let (points, own, clear) = match document {

@@ -1,6 +1,8 @@
 //! The KTP: its printed template, how a page is laid onto it, and what its fields mean.
 
 pub(crate) mod align;
+mod belief;
+mod blood;
 mod citizen;
 pub(crate) mod columns;
 mod fit;

@@ -62,6 +62,11 @@ impl Nik {
         &self.0[..6]
     }
 
+    /// Returns whether it is the number of a citizen who lives abroad, given by a mission: it begins with no province.
+    pub fn is_of_citizen_abroad(&self) -> bool {
+        self.0.starts_with("99") && self.has_birth_date() && self.serial() != 0
+    }
+
     /// The registry's running number; 0 is never given.
     pub fn serial(&self) -> u16 {
         self.number(12, 16)
@@ -92,6 +97,15 @@ impl Nik {
     /// Whether the encoded day, month and year are those of `date`, in any century.
     pub fn agrees_with(&self, date: Date) -> bool {
         self.born_in(i32::from(date.year()).div_euclid(100) * 100) == Some(date)
+    }
+
+    /// Returns whether the encoded date exists and differs from `date` in its day, its month or its year alone, as where
+    /// an error of the registry was corrected later: numbers are never changed.
+    pub fn differs_in_one_part(&self, date: Date) -> bool {
+        let century = i32::from(date.year()).div_euclid(100) * 100;
+        let Some(own) = self.born_in(century) else { return false };
+        let same = [own.day() == date.day(), own.month() == date.month(), own.year() == date.year()];
+        same.into_iter().filter(|same| *same).count() == 2
     }
 
     /// The number with the person's part hidden, for people who may not see it.
@@ -140,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_citizens_abroad_begin_with_no_province() {
+        assert!(nik("9911056001590033").is_of_citizen_abroad());
+        assert!(!nik("9999999999999999").is_of_citizen_abroad());
+        assert!(!nik("3512025102020054").is_of_citizen_abroad());
+    }
+
+    #[test]
     fn parts_are_cut_at_their_places() {
         let nik = nik("3512025102020054");
         assert_eq!((nik.province(), nik.regency(), nik.district()), ("35", "3512", "351202"));
@@ -180,6 +201,14 @@ mod tests {
         assert!(!nik("3512022902010001").has_birth_date());
         assert!(!nik("3512023013900001").has_birth_date());
         assert!(!nik("3512023002900001").has_birth_date());
+    }
+
+    #[test]
+    fn a_corrected_date_differs_in_one_part() {
+        let nik = nik("3512020101100001");
+        assert!(nik.differs_in_one_part(date(2010, 1, 2)) && nik.differs_in_one_part(date(2010, 7, 1)));
+        assert!(nik.differs_in_one_part(date(2011, 1, 1)));
+        assert!(!nik.differs_in_one_part(date(2010, 1, 1)) && !nik.differs_in_one_part(date(2011, 1, 2)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The NPWP card: its rows have hardly any labels, so they are told apart by position and pattern.
 
+mod holder;
 pub(crate) mod parse;
 pub(crate) mod regions;
 pub(crate) mod repair;

@@ -1,13 +1,15 @@
 //! Provinces, regencies and cities, districts: the codes of the Ministry of Home Affairs and their names.
 //!
 //! `data/regions.csv` holds Kepmendagri 300.2.2-2430/2025, `data/regions_historic.csv` the codes and names of the editions
-//! since 2016 that were retired or renamed. Both come from github.com/cahyadsn/wilayah (MIT, see `data/LICENSE-wilayah.txt`).
+//! since 2016 that were retired or renamed, `data/regions_before_2016.csv` those that an earlier split retired, with the
+//! codes that came after them. The first two come from github.com/cahyadsn/wilayah (MIT, see `data/LICENSE-wilayah.txt`).
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 const CURRENT: &str = include_str!("../data/regions.csv");
 const HISTORIC: &str = include_str!("../data/regions_historic.csv");
+const BEFORE_2016: &str = include_str!("../data/regions_before_2016.csv");
 
 /// How a province may be printed besides its name in the table.
 const PROVINCE_ALIASES: [(&str, &str); 9] = [
@@ -48,6 +50,8 @@ struct Table {
     standing: BTreeMap<&'static str, Standing>,
     /// Sorted by code, so that a parent's children lie together.
     names: Vec<Name>,
+    /// Codes that a split retired, and those that came after them.
+    successors: BTreeMap<&'static str, &'static str>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -66,12 +70,17 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         }
         names.extend(spellings(code, rest.split(',').next().unwrap_or(rest)));
     }
+    let mut successors = BTreeMap::new();
+    for (code, rest) in rows(BEFORE_2016) {
+        standing.entry(code).or_insert(Standing::Retired);
+        successors.extend(rest.split(',').next().map(|successor| (code, successor)));
+    }
     for (code, name) in PROVINCE_ALIASES {
         names.extend(spellings(code, name));
     }
     names.sort_by(|a, b| (a.code, &a.printed).cmp(&(b.code, &b.printed)));
     names.dedup();
-    Table { standing, names }
+    Table { standing, names, successors }
 });
 
 /// A name as it may be printed. Regencies and cities get their kind in full; those of Jakarta are printed without it too.
@@ -129,6 +138,11 @@ pub fn standing(code: &str) -> Standing {
     TABLE.standing.get(code).copied().unwrap_or(Standing::Unknown)
 }
 
+/// Returns the code that came after one that an early split retired.
+pub fn successor(code: &str) -> Option<&'static str> {
+    TABLE.successors.get(code).copied()
+}
+
 /// All names with a code of `digits` digits (2, 4 or 6) that starts with `prefix`, retired and renamed ones included.
 pub fn names(prefix: &str, digits: usize) -> impl Iterator<Item = &'static Name> + Clone + use<> {
     let from = TABLE.names.partition_point(|name| name.code < prefix);
@@ -170,6 +184,13 @@ mod tests {
             assert_eq!(standing(retired), Standing::Retired, "{retired}");
         }
         assert_eq!(standing("9301"), Standing::Current);
+        // North Kalimantan was part of East Kalimantan until 2012.
+        for retired in ["6404", "640401", "6406", "6473", "647301"] {
+            assert_eq!(standing(retired), Standing::Retired, "{retired}");
+        }
+        assert_eq!(successor("6406"), Some("6502"));
+        assert_eq!(successor("3512"), None);
+        assert!(TABLE.successors.values().all(|code| standing(code) == Standing::Current));
     }
 
     #[test]

@@ -119,7 +119,9 @@ fn effect(code: CheckCode, outcome: Outcome) -> Effect {
         (_, Outcome::Pass) => Effect::None,
         (DocumentType | TypedForm, Outcome::Fail) => Effect::Reject,
         (DocumentType, _) => Effect::NoApproval,
-        (DeclaredType | TypedForm | Overprint, _) => Effect::NoApproval,
+        (DeclaredType | TypedForm | SeveralCards | CardLayout | Overprint | Mirrored, _) => {
+            Effect::NoApproval
+        }
         (Photocopy | CardComplete, Outcome::Fail) | (Screen, _) => Effect::NoApproval,
         (Photocopy, Outcome::Warn) => Effect::Deduct(4),
         (CardComplete | Resolution | Sharpness | Glare | Darkness, Outcome::Warn | Outcome::Fail) => {
@@ -130,6 +132,7 @@ fn effect(code: CheckCode, outcome: Outcome) -> Effect {
             Effect::None
         }
         (Legibility | RequiredFields | FieldConfidence | NumberRepaired, _) => Effect::NoApproval,
+        (NumberOfZeros | CitizenAbroad | BirthDateCorrected | SpouseNumber, _) => Effect::NoApproval,
         (NikRegion | NikMatchesRegion | RegionNames, Outcome::Warn) => Effect::Deduct(2),
         (NikMatchesRegion | RegionNames, _) => Effect::Deduct(2),
         (NikFormat | NikProvince | NikRegion | NikBirthDate | NikSerial, _) => Effect::NoApproval,

@@ -142,6 +142,9 @@ pub fn typed(key: FieldKey, text: &str) -> Result<String, Expected> {
     if !text.is_ascii() {
         return Err(foreign(key));
     }
+    if vocabulary::may_be_dash(key) && value == vocabulary::DASH {
+        return Ok(value);
+    }
     match key {
         FieldKey::Nik => nik(&value).ok_or(Expected::Nik),
         FieldKey::NpwpNumber => {
@@ -155,17 +158,16 @@ pub fn typed(key: FieldKey, text: &str) -> Result<String, Expected> {
         FieldKey::RtRw => rt_rw(&value).ok_or(Expected::RtRw),
         FieldKey::BloodType => blood_type(&value).ok_or(Expected::BloodType),
         FieldKey::Gender => entry(&value, &[&vocabulary::GENDER]).ok_or(Expected::Gender),
-        FieldKey::Religion => entry(&value, &[&vocabulary::RELIGION]).ok_or(Expected::Religion),
+        FieldKey::Religion => entry(&value, &[vocabulary::RELIGION]).ok_or(Expected::Religion),
         FieldKey::MaritalStatus => {
-            entry(&value, &[&vocabulary::MARITAL_STATUS]).ok_or(Expected::MaritalStatus)
+            entry(&value, &[vocabulary::MARITAL_STATUS]).ok_or(Expected::MaritalStatus)
         }
         FieldKey::Nationality => {
-            entry(&value, &[&[vocabulary::CITIZEN], &vocabulary::COUNTRY, &vocabulary::COUNTRY_MORE])
-                .ok_or(Expected::Nationality)
+            entry(&value, &[vocabulary::CITIZENS, vocabulary::COUNTRY]).ok_or(Expected::Nationality)
         }
         // Cards printed before the list carry others.
         FieldKey::Occupation => {
-            entry(&value, &[&vocabulary::OCCUPATION]).or_else(|| words(&value, false)).ok_or(Expected::Text)
+            entry(&value, &[vocabulary::OCCUPATION]).or_else(|| words(&value, false)).ok_or(Expected::Text)
         }
         FieldKey::Name => words(&value, true).ok_or(Expected::Name),
         FieldKey::Province => province(&value).or_else(|| words(&value, false)).ok_or(Expected::Text),
@@ -194,7 +196,9 @@ pub(crate) fn canonical(value: &str) -> String {
 fn nik(value: &str) -> Option<String> {
     let nik = Nik::parse(&value.replace(' ', "")).ok()?;
     let known = |code: &str| region::standing(code) != Standing::Unknown;
-    let sound = known(nik.province()) && known(nik.regency()) && nik.has_birth_date() && nik.serial() != 0;
+    let sound = (nik.is_of_citizen_abroad() || known(nik.province()) && known(nik.regency()))
+        && nik.has_birth_date()
+        && nik.serial() != 0;
     sound.then(|| nik.as_str().to_owned())
 }
 
@@ -226,6 +230,17 @@ fn date(value: &str) -> Option<String> {
 }
 
 fn rt_rw(value: &str) -> Option<String> {
+    // A dash in the place of one or both is what some cards print.
+    if let Some((rt, rw)) = value.replace(' ', "").split_once('/')
+        && (rt == vocabulary::DASH || rw == vocabulary::DASH)
+    {
+        let part = |part: &str| match part {
+            vocabulary::DASH => Some(part.to_owned()),
+            digits if digits.is_empty() || digits.len() > 3 => None,
+            digits => digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{digits:0>3}")),
+        };
+        return Some(format!("{}/{}", part(rt)?, part(rw)?));
+    }
     let parts: Vec<&str> = value.split(['/', '-', ' ']).filter(|part| !part.is_empty()).collect();
     let [rt, rw] = parts[..] else { return None };
     let is_number = |part: &str| part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -289,6 +304,10 @@ fn words(value: &str, letters_only: bool) -> Option<String> {
             break;
         }
         text = shorter;
+    }
+    // Some names end with an apostrophe.
+    if letters_only && value.ends_with('\'') && text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        text.push('\'');
     }
     let enough = if letters_only {
         char::is_ascii_alphabetic as fn(&char) -> bool

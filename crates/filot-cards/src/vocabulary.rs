@@ -3,18 +3,25 @@
 //! Occupations: Permendagri 109/2019, form F-1.01. Cards printed before it carry others, and foreigners' cards carry
 //! English words, so lists correct readings that are close to an entry and never refuse the rest.
 
+mod countries;
+mod occupations;
+
 use filot_ocr::page::Glyph;
 
 use crate::confusion::{self, Compared};
 use crate::field::FieldKey;
 use crate::nik::Gender;
+use crate::region::fold;
 use crate::span::first;
+
+pub(crate) use countries::COUNTRY;
+pub(crate) use occupations::OCCUPATION;
 
 /// At least this similar, or the reading is something else.
 const MIN_SIMILARITY: f32 = 0.7;
 /// Likewise for a list of few entries that differ much.
 const MIN_SIMILARITY_OF_FEW: f32 = 0.6;
-const FEW: usize = 21;
+const FEW: usize = 40;
 /// The next best entry must be this much farther away, or the choice would be a guess.
 const MARGIN: f32 = 0.45;
 
@@ -46,6 +53,13 @@ pub(crate) fn closest(glyphs: &[Glyph], list: &[&'static str]) -> Option<Match> 
         let limit = best.map_or(f32::INFINITY, |found| found.distance + MARGIN);
         let Some(distance) = compared.distance(entry, limit) else { continue };
         match best {
+            // Spellings that differ in blanks and marks are one entry: between them there is no guess. It is spelt as it was
+            // read, or as the list has it first.
+            Some(found) if fold(found.entry) == fold(entry) => {
+                if distance == 0.0 {
+                    best = Some(Match { entry, distance });
+                }
+            }
             Some(found) if distance >= found.distance => second = second.min(distance),
             _ => {
                 second = second.min(best.map_or(f32::INFINITY, |found| found.distance));
@@ -73,7 +87,8 @@ pub(crate) fn gender(value: &str) -> Option<Gender> {
 pub(crate) const BLOOD_TYPE: [&str; 14] =
     ["A", "B", "AB", "O", "A+", "A-", "B+", "B-", "AB+", "AB-", "O+", "O-", "-", "TIDAK TAHU"];
 
-pub(crate) const RELIGION: [&str; 21] = [
+/// Religions and beliefs, on foreigners' cards in English.
+pub(crate) const RELIGION: &[&str] = &[
     "ISLAM",
     "KRISTEN",
     "KRISTEN PROTESTAN",
@@ -87,23 +102,44 @@ pub(crate) const RELIGION: [&str; 21] = [
     "KONGHUCU",
     "KEPERCAYAAN TERHADAP TUHAN YME",
     "KEPERCAYAAN TERHADAP TUHAN YANG MAHA ESA",
+    "KEPERCAYAAN KEPADA TUHAN YME",
+    "KEPERCAYAAN KEPADA TUHAN YANG MAHA ESA",
     "KEPERCAYAAN",
+    "PENGHAYAT KEPERCAYAAN",
+    "PROTESTAN",
+    "LAINNYA",
     "CHRISTIAN",
+    "CHRISTIANITY",
     "PROTESTANT",
     "CATHOLIC",
+    "CATHOLICISM",
     "MOSLEM",
     "MUSLIM",
     "BUDDHIST",
+    "BUDDHISM",
+    "HINDUISM",
     "CONFUCIAN",
+    "CONFUCIANISM",
+    "OTHERS",
 ];
 
-pub(crate) const MARITAL_STATUS: [&str; 11] = [
+/// Marital states; those of the civil register say whether it knows of the marriage or the divorce.
+pub(crate) const MARITAL_STATUS: &[&str] = &[
     "BELUM KAWIN",
     "KAWIN",
     "CERAI HIDUP",
     "CERAI MATI",
     "KAWIN TERCATAT",
     "KAWIN BELUM TERCATAT",
+    "KAWIN TIDAK TERCATAT",
+    "CERAI HIDUP TERCATAT",
+    "CERAI HIDUP BELUM TERCATAT",
+    "CERAI HIDUP TIDAK TERCATAT",
+    "CERAI TERCATAT",
+    "CERAI BELUM TERCATAT",
+    "CERAI TIDAK TERCATAT",
+    "CERAI MATI TERCATAT",
+    "CERAI MATI BELUM TERCATAT",
     "SINGLE",
     "MARRIED",
     "DIVORCED",
@@ -118,231 +154,17 @@ pub(crate) fn ever_married(value: &str) -> bool {
 
 /// Citizenship of Indonesians; foreigners' cards print a country.
 pub(crate) const CITIZEN: &str = "WNI";
+/// The same, as some offices print it.
+pub(crate) const CITIZENS: &[&str] = &[CITIZEN, "INDONESIA"];
+/// What cards print where a value would be none.
+pub(crate) const DASH: &str = "-";
+
+/// Returns whether offices print a dash in the field where there is nothing to say. The blood type's is in its list.
+pub(crate) fn may_be_dash(key: FieldKey) -> bool {
+    use FieldKey::*;
+    matches!(key, Address | RtRw | Religion | MaritalStatus | Occupation)
+}
 pub(crate) const FOR_LIFE: &str = "SEUMUR HIDUP";
-
-pub(crate) const OCCUPATION: [&str; 108] = [
-    "BELUM/TIDAK BEKERJA",
-    "MENGURUS RUMAH TANGGA",
-    "PELAJAR/MAHASISWA",
-    "PENSIUNAN",
-    "PEGAWAI NEGERI SIPIL",
-    "TENTARA NASIONAL INDONESIA",
-    "KEPOLISIAN RI",
-    "PERDAGANGAN",
-    "PETANI/PEKEBUN",
-    "PETERNAK",
-    "NELAYAN/PERIKANAN",
-    "INDUSTRI",
-    "KONSTRUKSI",
-    "TRANSPORTASI",
-    "KARYAWAN SWASTA",
-    "KARYAWAN BUMN",
-    "KARYAWAN BUMD",
-    "KARYAWAN HONORER",
-    "BURUH HARIAN LEPAS",
-    "BURUH TANI/PERKEBUNAN",
-    "BURUH NELAYAN/PERIKANAN",
-    "BURUH PETERNAKAN",
-    "PEMBANTU RUMAH TANGGA",
-    "TUKANG CUKUR",
-    "TUKANG LISTRIK",
-    "TUKANG BATU",
-    "TUKANG KAYU",
-    "TUKANG SOL SEPATU",
-    "TUKANG LAS/PANDAI BESI",
-    "TUKANG JAHIT",
-    "TUKANG GIGI",
-    "PENATA RIAS",
-    "PENATA BUSANA",
-    "PENATA RAMBUT",
-    "MEKANIK",
-    "SENIMAN",
-    "TABIB",
-    "PARAJI",
-    "PERANCANG BUSANA",
-    "PENTERJEMAH",
-    "IMAM MASJID",
-    "PENDETA",
-    "PASTOR",
-    "WARTAWAN",
-    "USTADZ/MUBALIGH",
-    "JURU MASAK",
-    "PROMOTOR ACARA",
-    "ANGGOTA DPR-RI",
-    "ANGGOTA DPD",
-    "ANGGOTA BPK",
-    "PRESIDEN",
-    "WAKIL PRESIDEN",
-    "ANGGOTA MAHKAMAH KONSTITUSI",
-    "ANGGOTA KABINET/KEMENTERIAN",
-    "DUTA BESAR",
-    "GUBERNUR",
-    "WAKIL GUBERNUR",
-    "BUPATI",
-    "WAKIL BUPATI",
-    "WALIKOTA",
-    "WAKIL WALIKOTA",
-    "ANGGOTA DPRD PROVINSI",
-    "ANGGOTA DPRD KABUPATEN/KOTA",
-    "DOSEN",
-    "GURU",
-    "PILOT",
-    "PENGACARA",
-    "NOTARIS",
-    "ARSITEK",
-    "AKUNTAN",
-    "KONSULTAN",
-    "DOKTER",
-    "BIDAN",
-    "PERAWAT",
-    "APOTEKER",
-    "PSIKIATER/PSIKOLOG",
-    "PENYIAR TELEVISI",
-    "PENYIAR RADIO",
-    "PELAUT",
-    "PENELITI",
-    "SOPIR",
-    "PIALANG",
-    "PARANORMAL",
-    "PEDAGANG",
-    "PERANGKAT DESA",
-    "KEPALA DESA",
-    "BIARAWATI",
-    "WIRASWASTA",
-    "ANGGOTA LEMBAGA TINGGI",
-    "ARTIS",
-    "ATLIT",
-    "CHEFF",
-    "MANAJER",
-    "TENAGA TATA USAHA",
-    "OPERATOR",
-    "PEKERJA PENGOLAHAN, KERAJINAN",
-    "TEKNISI",
-    "ASISTEN AHLI",
-    "LAINNYA",
-    // Printed before the list of 2019, or on foreigners' cards.
-    "PEGAWAI SWASTA",
-    "TENTARA NASIONAL INDONESIA (TNI)",
-    "KEPOLISIAN RI (POLRI)",
-    "PEGAWAI NEGERI SIPIL (PNS)",
-    "EMPLOYEE",
-    "PRIVATE EMPLOYEE",
-    "ENTREPRENEUR",
-    "STUDENT",
-    "HOUSEWIFE",
-];
-
-/// Countries as foreigners' cards may name them, in English and where it differs in Indonesian.
-pub(crate) const COUNTRY: [&str; 96] = [
-    "AFGHANISTAN",
-    "ALGERIA",
-    "ARGENTINA",
-    "AUSTRALIA",
-    "AUSTRIA",
-    "BANGLADESH",
-    "BELGIUM",
-    "BELGIA",
-    "BRAZIL",
-    "BRASIL",
-    "BRUNEI DARUSSALAM",
-    "CAMBODIA",
-    "KAMBOJA",
-    "CANADA",
-    "KANADA",
-    "CHILE",
-    "CHINA",
-    "REPUBLIK RAKYAT TIONGKOK",
-    "TIONGKOK",
-    "COLOMBIA",
-    "CZECH REPUBLIC",
-    "DENMARK",
-    "EGYPT",
-    "MESIR",
-    "ETHIOPIA",
-    "FINLAND",
-    "FRANCE",
-    "PERANCIS",
-    "PRANCIS",
-    "GERMANY",
-    "JERMAN",
-    "GREECE",
-    "HONG KONG",
-    "HUNGARY",
-    "INDIA",
-    "IRAN",
-    "IRAQ",
-    "IRAK",
-    "IRELAND",
-    "ITALY",
-    "ITALIA",
-    "JAPAN",
-    "JEPANG",
-    "JORDAN",
-    "KENYA",
-    "KOREA SELATAN",
-    "SOUTH KOREA",
-    "REPUBLIC OF KOREA",
-    "KUWAIT",
-    "LAOS",
-    "LEBANON",
-    "LIBYA",
-    "MALAYSIA",
-    "MEXICO",
-    "MOROCCO",
-    "MYANMAR",
-    "NEPAL",
-    "NETHERLANDS",
-    "BELANDA",
-    "NEW ZEALAND",
-    "SELANDIA BARU",
-    "NIGERIA",
-    "NORWAY",
-    "NORWEGIA",
-    "OMAN",
-    "PAKISTAN",
-    "PALESTINE",
-    "PAPUA NEW GUINEA",
-    "PERU",
-    "PHILIPPINES",
-    "FILIPINA",
-    "POLAND",
-    "PORTUGAL",
-    "QATAR",
-    "ROMANIA",
-    "RUSSIA",
-    "RUSIA",
-    "SAUDI ARABIA",
-    "ARAB SAUDI",
-    "SINGAPORE",
-    "SINGAPURA",
-    "SOUTH AFRICA",
-    "SPAIN",
-    "SPANYOL",
-    "SRI LANKA",
-    "SWEDEN",
-    "SWISS",
-    "SWITZERLAND",
-    "SYRIA",
-    "TAIWAN",
-    "THAILAND",
-    "TIMOR LESTE",
-    "TURKEY",
-    "TURKI",
-    "UNITED KINGDOM",
-    "INGGRIS",
-];
-
-/// More countries; one list of the two would be too long to read.
-pub(crate) const COUNTRY_MORE: [&str; 8] = [
-    "UNITED STATES OF AMERICA",
-    "UNITED STATES",
-    "AMERIKA SERIKAT",
-    "UKRAINE",
-    "UKRAINA",
-    "UZBEKISTAN",
-    "VIETNAM",
-    "YEMEN",
-];
 
 impl FieldKey {
     /// The entries that cards usually print in a field with a closed list, the usual ones first; none for other fields.
@@ -351,10 +173,10 @@ impl FieldKey {
         match self {
             Self::Gender => &GENDER,
             Self::BloodType => &BLOOD_TYPE,
-            Self::Religion => &RELIGION,
-            Self::MaritalStatus => &MARITAL_STATUS,
-            Self::Occupation => &OCCUPATION,
-            Self::Nationality => &[CITIZEN],
+            Self::Religion => RELIGION,
+            Self::MaritalStatus => MARITAL_STATUS,
+            Self::Occupation => OCCUPATION,
+            Self::Nationality => CITIZENS,
             Self::ValidUntil => &[FOR_LIFE],
             _ => &[],
         }
@@ -375,15 +197,18 @@ mod tests {
 
     #[test]
     fn close_readings_find_their_entry() {
-        assert_eq!(closest_in("1SLAM", &RELIGION), Some("ISLAM"));
+        assert_eq!(closest_in("1SLAM", RELIGION), Some("ISLAM"));
         assert_eq!(closest_in("LAKI LAKI", &GENDER), Some("LAKI-LAKI"));
-        assert_eq!(closest_in("BURUHHARIANLEPAS", &OCCUPATION), Some("BURUH HARIAN LEPAS"));
-        assert_eq!(closest_in("PELAJAR MAHASISWA", &OCCUPATION), Some("PELAJAR/MAHASISWA"));
-        assert_eq!(closest_in("WIN", &MARITAL_STATUS), Some("KAWIN"));
-        assert_eq!(closest_in("KARYAWAN BUMD", &OCCUPATION), Some("KARYAWAN BUMD"));
+        assert_eq!(closest_in("BURUHHARIANLEPAS", OCCUPATION), Some("BURUH HARIAN LEPAS"));
+        assert_eq!(closest_in("PELAJAR MAHASISWA", OCCUPATION), Some("PELAJAR/MAHASISWA"));
+        assert_eq!(closest_in("WIN", MARITAL_STATUS), Some("KAWIN"));
+        assert_eq!(closest_in("KARYAWAN BUMD", OCCUPATION), Some("KARYAWAN BUMD"));
         assert_eq!(closest_in("MALE", &GENDER), Some("MALE"));
         assert_eq!(closest_in("FEMALE", &GENDER), Some("FEMALE"));
-        for list in [&RELIGION[..], &MARITAL_STATUS, &OCCUPATION, &GENDER, &COUNTRY, &COUNTRY_MORE] {
+        // Readers pass over brackets.
+        assert_eq!(closest_in("ASN PPPK", OCCUPATION), Some("ASN (PPPK)"));
+        assert_eq!(closest_in("ASN/PPPK", OCCUPATION), Some("ASN/PPPK"));
+        for list in [RELIGION, MARITAL_STATUS, OCCUPATION, &GENDER, COUNTRY, CITIZENS] {
             for entry in list {
                 assert_eq!(closest_in(entry, list), Some(*entry));
             }
@@ -392,14 +217,14 @@ mod tests {
 
     #[test]
     fn what_is_far_from_all_or_between_two_stays_alone() {
-        assert_eq!(closest_in("ASTRONOT", &OCCUPATION), None);
-        assert_eq!(closest_in("KARYAWAN BUMX", &OCCUPATION), None);
-        assert_eq!(closest_in("", &RELIGION), None);
+        assert_eq!(closest_in("ASTRONOT", OCCUPATION), None);
+        assert_eq!(closest_in("KARYAWAN BUMX", OCCUPATION), None);
+        assert_eq!(closest_in("", RELIGION), None);
     }
 
     #[test]
     fn entries_are_distinct() {
-        let all = [&RELIGION[..], &MARITAL_STATUS, &OCCUPATION, &GENDER];
+        let all = [RELIGION, MARITAL_STATUS, OCCUPATION, &GENDER, COUNTRY];
         for list in all {
             let set: std::collections::BTreeSet<_> = list.iter().collect();
             assert_eq!(set.len(), list.len());

@@ -151,6 +151,23 @@ impl Photo {
         Ok(Self { pixels, reduction, width, height, format, fine_step, source, full: OnceLock::new() })
     }
 
+    /// Returns the working pixels as a mirror shows them, as a picture of their own.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let pixels = reduce::oriented(&self.pixels, Orientation::FlipHorizontal);
+        let (width, height) = pixels.dimensions();
+        Self {
+            pixels: Arc::new(pixels),
+            reduction: 1.0,
+            width,
+            height,
+            format: self.format,
+            fine_step: self.fine_step,
+            source: None,
+            full: OnceLock::new(),
+        }
+    }
+
     /// Bytes of memory that it takes, the file that it may keep included.
     pub fn memory(&self) -> usize {
         let full = self.full.get().map_or(0, |full| full.as_raw().len());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::Homography;
+use crate::image::Photo;
 
 /// A position; the unit is that of the frame it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,6 +94,20 @@ impl Frame {
     pub fn page_point(&self, p: Point) -> Option<Point> {
         let found = Homography(self.to_photo).inverse()?.apply(p);
         (found.x.is_finite() && found.y.is_finite()).then_some(found)
+    }
+
+    /// Returns the frame in `photo` of a page that was read in its mirror image; see [`Photo::mirrored`].
+    #[must_use]
+    pub fn mirrored(&self, photo: &Photo) -> Self {
+        let scale = f64::from(photo.reduction);
+        let width = f64::from(photo.pixels.width());
+        let m = &self.to_photo;
+        let mut to_photo = *m;
+        for column in 0..3 {
+            to_photo[column] = scale * (width * m[6 + column] - m[column]);
+            to_photo[3 + column] = scale * m[3 + column];
+        }
+        Self { to_photo, ..self.clone() }
     }
 
     /// Where a page rectangle lies in the upright photo.
@@ -197,6 +212,17 @@ mod tests {
     fn line(text: &str, x0: f32, y: f32) -> Line {
         let rect = Rect { x0, y0: y - 1.0, x1: x0 + text.len() as f32, y1: y + 1.0 };
         Line { text: text.to_owned(), confidence: 1.0, glyphs: Vec::new(), rect, angle: 0.0 }
+    }
+
+    #[test]
+    fn a_page_of_the_mirror_lies_where_it_is_in_the_photo() {
+        let pixels = image::RgbImage::new(100, 60);
+        let photo = Photo::from_pixels(pixels, crate::image::Format::Jpeg, &crate::image::Limits::default());
+        let to_photo = [2.0, 0.0, 10.0, 0.0, 2.0, 5.0, 0.0, 0.0, 1.0];
+        let frame = Frame { framing: Framing::Card, width: 40.0, height: 20.0, to_photo, turned: 0 };
+        let (own, there) = (Point { x: 3.0, y: 4.0 }, frame.mirrored(&photo));
+        assert_eq!(frame.photo_point(own), Point { x: 16.0, y: 13.0 });
+        assert_eq!(there.photo_point(own), Point { x: 84.0, y: 13.0 });
     }
 
     #[test]

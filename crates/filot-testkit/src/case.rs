@@ -291,6 +291,7 @@ impl Case {
             _ if truth.tier == Tier::Hard
                 || !truth.hidden.is_empty()
                 || odd("photocopy")
+                || truth.capture.grey
                 || odd("nik_region_differs")
                 || odd("nik_retired_region") =>
             {

@@ -82,6 +82,18 @@ catalogue! {
          "This photo does not show the original card. Please send a photo of the card itself.")
         ("Label tersusun seperti formulir yang diketik, bukan seperti cetakan KTP.",
          "The labels are set out like a typed form, not as a KTP is printed.");
+    SeveralCards: Quality
+        ("satu kartu dalam foto", "one card in the photo")
+        ("Ada lebih dari satu kartu pada foto. Kirim foto dengan satu kartu saja.",
+         "There is more than one card in the photo. Please send a photo with one card only.")
+        ("Terbaca dua kartu sejenis pada satu gambar; periksa kartu mana yang dimaksud.",
+         "Two cards of a kind were read in one picture; see which one is meant.");
+    CardLayout: Semantic
+        ("susunan baris kartu", "order of the card's rows")
+        ("Kami perlu memeriksa kartu Anda lebih lanjut.",
+         "We need to look at your card more closely.")
+        ("Susunan baris tidak dikenal pasti; bandingkan nama dan alamat dengan gambar.",
+         "The order of the rows is not known for sure; compare name and address with the picture.");
     Overprint: Fraud
         ("tidak ada tulisan tambahan", "no overprint")
         ("Ada tulisan lain di atas kartu. Kirim foto kartu tanpa tulisan tambahan.",
@@ -100,6 +112,12 @@ catalogue! {
          "The photo seems to be taken from a screen. Please photograph the card itself.")
         ("Pola garis berulang, atau kartu bersinar di tengah gelap, seperti pada foto layar.",
          "There is a repeating pattern, or the card shines in the dark, as in a photo of a screen.");
+    Mirrored: Quality
+        ("gambar tidak tercermin", "picture not mirrored")
+        ("Foto tercermin. Matikan mode cermin atau pakai kamera belakang, lalu foto ulang.",
+         "The photo is mirrored. Please turn mirroring off or use the rear camera, and retake it.")
+        ("Gambar tercermin, seperti dari kamera depan.",
+         "The picture is mirrored, as by a front camera.");
     CardComplete: Quality
         ("kartu utuh dalam foto", "whole card in the photo")
         ("Sebagian kartu berada di luar foto. Foto ulang dengan seluruh kartu terlihat.",
@@ -154,6 +172,18 @@ catalogue! {
          "A number on the card is unclear. A sharper photo would help.")
         ("Satu angka dikoreksi berdasarkan isian lain; bandingkan dengan gambar.",
          "A digit was corrected from other fields; compare it with the picture.");
+    NumberOfZeros: Semantic
+        ("nomor bukan nol semua", "number not of zeros")
+        ("Kami perlu memeriksa nomor pada kartu Anda lebih lanjut.",
+         "We need to look at the number on your card more closely.")
+        ("Nomor hanya berisi nol; nomor seperti itu tidak pernah diberikan.",
+         "The number consists of zeros; such a number is never given.");
+    CitizenAbroad: Semantic
+        ("nomor penduduk di dalam negeri", "number of a resident")
+        ("Kami perlu memeriksa nomor pada kartu Anda lebih lanjut.",
+         "We need to look at the number on your card more closely.")
+        ("Nomor berawalan 99: nomor identitas tunggal (NIT) warga negara di luar negeri, bukan NIK.",
+         "The number begins with 99: the number (NIT) of a citizen who lives abroad, not a NIK.");
     NikFormat: Semantic
         ("format NIK", "NIK format")
         ("NIK tidak terbaca lengkap. Pastikan ke-16 angka NIK terlihat jelas.",
@@ -190,6 +220,12 @@ catalogue! {
          "We need to look at your card's data more closely.")
         ("Tanggal lahir dalam NIK berbeda dari yang tercetak. Bisa sah, tetapi harus diperiksa.",
          "The birth date in the NIK differs from the printed one. That can be lawful but must be looked at.");
+    BirthDateCorrected: Semantic
+        ("tanggal lahir tidak dibetulkan", "birth date not corrected")
+        ("Kami perlu memeriksa data kartu Anda lebih lanjut.",
+         "We need to look at your card's data more closely.")
+        ("Tanggal lahir tercetak berbeda satu bagian dari NIK, seperti setelah pembetulan yang sah; NIK tidak ikut berubah.",
+         "The printed birth date differs from the NIK in one part, as after a lawful correction, which leaves the NIK as it was.");
     NikMatchesGender: Semantic
         ("NIK dan jenis kelamin", "NIK and sex")
         ("Kami perlu memeriksa data kartu Anda lebih lanjut.",
@@ -249,6 +285,12 @@ catalogue! {
          "We need to look at the numbers on your card more closely.")
         ("NPWP16 tidak sama dengan NIK, NPWP lama, atau NITKU pada kartu yang sama.",
          "The NPWP16 is not the NIK, old NPWP or NITKU printed on the same card.");
+    SpouseNumber: Semantic
+        ("nomor satu orang", "numbers of one person")
+        ("Kami perlu memeriksa nomor pada kartu Anda lebih lanjut.",
+         "We need to look at the numbers on your card more closely.")
+        ("NIK seorang istri di samping NPWP suaminya, seperti pada NPWP gabungan; periksa nama pemegang.",
+         "A wife's NIK stands beside her husband's NPWP, as where spouses are taxed together; see whose name it is.");
     RegisteredDate: Semantic
         ("tanggal terdaftar", "date of registration")
         ("Tanggal terdaftar tidak terbaca dengan benar. Foto ulang dengan lebih jelas.",

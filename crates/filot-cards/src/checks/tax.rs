@@ -4,6 +4,7 @@ use jiff::civil::date;
 
 use super::{Check, CheckCode, Content, Outcome, holds, person};
 use crate::field::FieldKey;
+use crate::nik::{Gender, Nik};
 use crate::npwp::{Holder, Nitku, Npwp15, Npwp16};
 
 pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
@@ -21,6 +22,13 @@ pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
     }
     let any = old.or(new).map(|_| malformed.is_empty());
     let mut checks = vec![Check::on(CheckCode::NpwpFormat, holds(any, Outcome::Fail), malformed)];
+    // Zeros pass the check digit.
+    let zeros: Vec<FieldKey> = [FieldKey::NpwpNumber, FieldKey::Npwp16, FieldKey::Nik]
+        .into_iter()
+        .filter(|key| case.value(*key).is_some_and(is_of_zeros))
+        .collect();
+    let given = old.or(new).map(|_| zeros.is_empty());
+    checks.push(Check::on(CheckCode::NumberOfZeros, holds(given, Outcome::Fail), zeros));
 
     let entity = new_number.as_ref().and_then(|number| match number.holder() {
         Holder::Entity(old) => Some(old),
@@ -42,7 +50,8 @@ pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
     let person_number =
         case.value(FieldKey::Nik).or_else(|| new.filter(|_| entity.is_none() && new_number.is_some()));
     if person_number.is_some() {
-        checks.extend(person::of_nik(person_number));
+        let own = person::of_nik(person_number).into_iter();
+        checks.extend(own.filter(|check| check.code != CheckCode::NumberOfZeros));
     }
 
     let registered = case.date(FieldKey::RegisteredDate);
@@ -51,6 +60,25 @@ pub(super) fn checks(case: &Content<'_>) -> Vec<Check> {
     let fields = if plausible == Some(false) { vec![FieldKey::RegisteredDate] } else { Vec::new() };
     checks.push(Check::on(CheckCode::RegisteredDate, holds(plausible, Outcome::Fail), fields));
     checks
+}
+
+/// Whether the part of a number that says whose it is, is zero. Offices and branches are never 0 alone.
+fn is_of_zeros(value: &str) -> bool {
+    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+    let own = match digits.len() {
+        16 if digits.starts_with('0') => digits.get(1..10),
+        15 => digits.get(..9),
+        _ => Some(digits.as_str()),
+    };
+    own.is_some_and(|own| !own.is_empty() && own.bytes().all(|digit| digit == b'0'))
+}
+
+/// Whether a man's 16-digit number stands beside a woman's NIK: spouses who are taxed together share his number.
+fn is_spouses(number: &Npwp16, nik: &str) -> bool {
+    let Holder::Person(his) = number.holder() else { return false };
+    let Ok(hers) = Nik::parse(nik) else { return false };
+    let sound = |nik: &Nik| nik.has_birth_date() && nik.serial() != 0;
+    sound(&his) && sound(&hers) && his.gender() == Some(Gender::Male) && hers.gender() == Some(Gender::Female)
 }
 
 /// Numbers that must be the same: NPWP16 and NIK of a person, NPWP16 and old number of an entity, NPWP16 and NITKU.
@@ -69,6 +97,13 @@ fn matches(
         }
     };
     if let (Some(new), None, Some(nik)) = (new, entity, case.value(FieldKey::Nik)) {
+        if is_spouses(new, nik) {
+            return Some(Check::on(
+                CheckCode::SpouseNumber,
+                Outcome::Warn,
+                vec![FieldKey::Npwp16, FieldKey::Nik],
+            ));
+        }
         expect(new.as_str() == nik, FieldKey::Nik);
     }
     if let (Some(entity), Some(old)) = (entity, old) {
@@ -83,4 +118,29 @@ fn matches(
     }
     let all = (!verdicts.is_empty()).then(|| verdicts.iter().all(|same| *same))?;
     Some(Check::on(CheckCode::Npwp16Matches, holds(Some(all), Outcome::Fail), fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_zeros_are_known_in_every_form() {
+        for zeros in ["00.000.000.0-000.000", "00.000.000.0-411.000", "0000000000000000", "0000000000411000"]
+        {
+            assert!(is_of_zeros(zeros), "{zeros}");
+        }
+        for given in ["01.000.013.1-093.000", "0010000131093000", "3207145304059286", ""] {
+            assert!(!is_of_zeros(given), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_wife_beside_her_husband_is_told_from_a_wrong_number() {
+        let number = |text| Npwp16::parse(text).unwrap();
+        assert!(is_spouses(&number("3207141304059286"), "3207145304059286"));
+        assert!(!is_spouses(&number("3207145304059286"), "3207141304059286"), "his beside hers");
+        assert!(!is_spouses(&number("3207141304059286"), "3207141305059286"), "two men");
+        assert!(!is_spouses(&number("0010000131093000"), "3207145304059286"), "a company");
+    }
 }

@@ -304,7 +304,9 @@ fn first_row(candidate: &Candidate, slot: Slot, columns: &Columns) -> Fit {
     let label = slot
         .labels()
         .iter()
-        .map(|label| confusion::prefix(&candidate.text.glyphs[..room], label))
+        .map(|label| (label, confusion::prefix(&candidate.text.glyphs[..room], label)))
+        .filter(|(label, found)| !parse::is_value(label, &candidate.text.glyphs[..found.end]))
+        .map(|(_, found)| found)
         .max_by(|a, b| a.similarity.total_cmp(&b.similarity))
         .unwrap_or(Prefix { similarity: 0.0, end: 0 });
     if slot.is_header() {

@@ -3,6 +3,7 @@
 use filot_ocr::page::{Framing, Page};
 
 use super::fit::{self, Hold, Line, Mark};
+use super::parse;
 use super::template::{LABEL_X, PITCH, Slot, VALUE_X};
 use crate::confusion;
 use crate::layout::{Layout, Piece, Row, median};
@@ -127,7 +128,7 @@ pub(crate) fn anchors(layout: &Layout) -> Vec<Anchor> {
             for slot in Slot::ALL.into_iter().filter(|slot| !slot.is_header()) {
                 for label in slot.labels().iter().filter(|label| confusion::weight(label) >= LONG) {
                     let found = confusion::prefix(&piece.span.glyphs, label);
-                    if found.similarity < SURE {
+                    if found.similarity < SURE || parse::is_value(label, &piece.span.glyphs[..found.end]) {
                         continue;
                     }
                     let anchor = Anchor {

@@ -1,5 +1,7 @@
 //! What a piece of text on a KTP looks like, and where in it the value is.
 
+use filot_ocr::page::Glyph;
+
 use super::columns::Columns;
 use super::template::{NIK_X, Slot, VALUE_X};
 use crate::confusion::{self, Prefix};
@@ -42,6 +44,13 @@ pub(crate) fn after_colon(span: &Span) -> Span {
     let start =
         span.glyphs.iter().position(|glyph| !matches!(first(glyph), ':' | ';' | ' ')).unwrap_or(span.len());
     span.slice(start, usize::MAX)
+}
+
+/// Returns whether what was found as a label is rather a value: KEPERCAYAAN is a religion, `Kepercayaan` the label of its
+/// row, and labels are printed in small letters.
+pub(crate) fn is_value(label: &str, found: &[Glyph]) -> bool {
+    let also_a_value = vocabulary::RELIGION.iter().any(|entry| entry.eq_ignore_ascii_case(label));
+    also_a_value && !found.iter().any(|glyph| first(glyph).is_ascii_lowercase())
 }
 
 /// Cuts the value out of a row: what stands after the label and the colon. Where no label was recognised, what stands
@@ -143,7 +152,7 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
             () if shape.digits > 3 => -1.5,
             () if like(vocabulary::FOR_LIFE)
                 || listed(&vocabulary::GENDER)
-                || listed(&vocabulary::RELIGION) =>
+                || listed(vocabulary::RELIGION) =>
             {
                 -2.0
             }
@@ -166,7 +175,7 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
         Slot::Address => match () {
             () if like(vocabulary::FOR_LIFE)
                 || listed(&vocabulary::GENDER)
-                || listed(&vocabulary::RELIGION) =>
+                || listed(vocabulary::RELIGION) =>
             {
                 -2.0
             }
@@ -174,33 +183,35 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
             () if dates::find(glyphs).is_some() => -1.5,
             () => 0.2,
         },
+        Slot::RtRw if half_of_rt_rw(value).is_some() => 2.0,
+        Slot::RtRw | Slot::Religion | Slot::MaritalStatus | Slot::Occupation if is_dash(value) => 0.2,
         Slot::RtRw => match rt_rw(value) {
             Some([rt, rw]) if rt.len() == 3 && rw.len() == 3 => 2.5,
             Some(_) => 0.5,
             None => -1.0,
         },
         Slot::Village | Slot::District => match () {
-            () if shape.digits > 3 || like(vocabulary::FOR_LIFE) || listed(&vocabulary::RELIGION) => -1.5,
+            () if shape.digits > 3 || like(vocabulary::FOR_LIFE) || listed(vocabulary::RELIGION) => -1.5,
             () if starts_like_address(value) => -0.5,
             () if shape.letters >= 2 => 0.3,
             () => -0.5,
         },
         Slot::Religion => {
-            if listed(&vocabulary::RELIGION) {
+            if listed(vocabulary::RELIGION) {
                 2.5
             } else {
                 -0.7
             }
         }
         Slot::MaritalStatus => {
-            if listed(&vocabulary::MARITAL_STATUS) {
+            if listed(vocabulary::MARITAL_STATUS) {
                 2.5
             } else {
                 -0.7
             }
         }
         Slot::Occupation => {
-            if listed(&vocabulary::OCCUPATION) {
+            if listed(vocabulary::OCCUPATION) {
                 2.0
             } else {
                 -0.2
@@ -208,8 +219,8 @@ pub(crate) fn plausibility(slot: Slot, value: &Span) -> f32 {
         }
         Slot::Nationality => {
             if confusion::similarity(glyphs, vocabulary::CITIZEN) >= 0.6
-                || listed(&vocabulary::COUNTRY)
-                || listed(&vocabulary::COUNTRY_MORE)
+                || listed(vocabulary::CITIZENS)
+                || listed(vocabulary::COUNTRY)
             {
                 2.0
             } else {
@@ -262,6 +273,33 @@ pub(crate) fn starts_like_address(value: &Span) -> bool {
     let word: String = text.chars().take_while(char::is_ascii_alphabetic).collect();
     ADDRESS_WORDS.contains(&word.as_str())
         || ["JL.", "JLN.", "GG.", "KP.", "DSN.", "DK.", "BR."].iter().any(|start| text.starts_with(start))
+}
+
+fn is_dash(value: &Span) -> bool {
+    crate::reading::dash(value).is_some()
+}
+
+/// Neighbourhood numbers of which one is a dash, as printed: `005/-`. Both need to be read surely, as the other may only
+/// have been too poor to read.
+pub(crate) fn half_of_rt_rw(value: &Span) -> Option<String> {
+    const SURE: f32 = 0.6;
+    let visible: Vec<_> = value.glyphs.iter().filter(|glyph| !matches!(first(glyph), ' ' | '.')).collect();
+    let slash = visible.iter().position(|glyph| first(glyph) == '/')?;
+    let (rt, rw) = (&visible[..slash], &visible[slash + 1..]);
+    let number = |part: &[&Glyph]| {
+        let digits: String = part.iter().map(|glyph| first(glyph)).collect();
+        let digits_only = digits.chars().all(|c| c.is_ascii_digit());
+        ((1..=3).contains(&part.len()) && digits_only).then(|| format!("{digits:0>3}"))
+    };
+    let dash = |part: &[&Glyph]| match part {
+        [mark] => crate::reading::is_dash(first(mark)) && belief(mark) >= SURE,
+        _ => false,
+    };
+    match (number(rt), number(rw)) {
+        (Some(rt), None) if dash(rw) => Some(format!("{rt}/-")),
+        (None, Some(rw)) if dash(rt) => Some(format!("-/{rw}")),
+        _ => None,
+    }
 }
 
 /// Neighbourhood numbers: two groups of up to three digits. The slash may be missing or misread.

@@ -9,14 +9,17 @@ use super::align::Sheet;
 use super::template::{BLOOD_LABEL_X, HEADER_X, NIK_DIGIT, NIK_X, PITCH, Slot, VALUE_END, VALUE_X};
 use crate::field::FieldKey;
 use crate::span::Span;
+use crate::vocabulary;
 
 /// Height of a region in row distances.
 const HEIGHT: f32 = 1.05;
 
-/// The regions of the fields that `weak` names. Fields of one row share a region.
+/// The regions of the fields that `weak` names. Fields of one row share a region. With `labels`, rows in which nothing was
+/// found but their label are looked at with it: a reader passes over a dash that stands alone.
 pub(crate) fn weak(
     sheet: &Sheet,
     found: &BTreeMap<FieldKey, Span>,
+    labels: bool,
     weak: impl Fn(FieldKey) -> bool,
 ) -> Vec<(FieldKey, Region)> {
     let mut regions = Vec::new();
@@ -32,13 +35,19 @@ pub(crate) fn weak(
         if !weak(key) || other_of_pair {
             continue;
         }
-        let alphabet = alphabet(key);
+        let labelled =
+            labels && vocabulary::may_be_dash(key) && sheet.columns.anchored && !found.contains_key(&key);
+        let alphabet = if labelled { Alphabet::Any } else { alphabet(key) };
         let rects = match (key, found.get(&key)) {
             (FieldKey::BirthPlace | FieldKey::BirthDate, _) => rows_of(sheet, slot),
             (FieldKey::BloodType, Some(span)) | (_, Some(span)) => padded_rows(span, sheet),
             (_, None) => Vec::new(),
         };
-        let rects = if rects.is_empty() { predicted(sheet, key, slot).into_iter().collect() } else { rects };
+        let rects = if rects.is_empty() {
+            predicted(sheet, key, slot, labelled).into_iter().collect()
+        } else {
+            rects
+        };
         regions.extend(rects.into_iter().map(|rect| (key, Region { rect, alphabet, view: View::Plain })));
     }
     regions
@@ -89,7 +98,7 @@ fn padded_rows(span: &Span, sheet: &Sheet) -> Vec<Rect> {
 }
 
 /// Where a field that was not found must be.
-fn predicted(sheet: &Sheet, key: FieldKey, slot: Slot) -> Option<Rect> {
+fn predicted(sheet: &Sheet, key: FieldKey, slot: Slot, labelled: bool) -> Option<Rect> {
     let y = height_of(sheet, slot)?;
     let (from, to) = match key {
         FieldKey::Gender => (VALUE_X, BLOOD_LABEL_X - 0.5),
@@ -97,6 +106,7 @@ fn predicted(sheet: &Sheet, key: FieldKey, slot: Slot) -> Option<Rect> {
         FieldKey::BloodType => (BLOOD_LABEL_X - 0.4, VALUE_END),
         FieldKey::Nik => (NIK_X - 0.8, NIK_X + 16.6 * NIK_DIGIT),
         FieldKey::Province | FieldKey::Regency => (HEADER_X - 31.0, HEADER_X + 31.0),
+        _ if labelled => (slot.label_x() - 0.6, VALUE_END),
         _ => (VALUE_X - 0.2, VALUE_END),
     };
     let tall = if slot <= Slot::Nik { 1.5 } else { HEIGHT };

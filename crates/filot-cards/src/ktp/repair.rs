@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::belief::religion;
+use super::blood::blood_type;
 use super::citizen;
 use super::parse;
 use super::place::{Near, region_name};
@@ -10,16 +12,13 @@ use crate::dates;
 use crate::digits;
 use crate::field::{FieldKey, Repair};
 use crate::nik::{Gender, Nik};
-use crate::reading::{Reading, Standing, Text, free_text, listed};
+use crate::reading::{Reading, Standing, Text, dash, free_text, listed};
 use crate::region;
-use crate::span::{Span, belief, first};
+use crate::span::{Span, first};
 use crate::vocabulary;
 
 /// A digit may be exchanged for an alternative that the recogniser gave at least this probability.
 const ALTERNATIVE_FLOOR: f32 = 0.02;
-
-/// How often the colon without a value is something else than a dash.
-const LONE_DASH_DOUBT: f32 = 0.15;
 
 /// The codes that the printed region names stand for, as far as they are known.
 #[derive(Clone, Debug, Default)]
@@ -28,27 +27,28 @@ pub(crate) struct Printed {
     pub(crate) regency: Option<&'static str>,
 }
 
-/// Similarity to the label's second word from which it is that.
-const REMNANT: f32 = 0.6;
-/// Similarity to TIDAK TAHU from which a text is that: anything longer than a letter would else be taken for it.
-const UNKNOWN: f32 = 0.7;
-
 /// How much likelier an 8 of the number is than the recogniser says where it read a 6.
 const EIGHT_FOR_SIX: f32 = 100.0;
 /// The first two digits of the years in which people were born who have a card.
 const CENTURIES: [i16; 2] = [19, 20];
 /// Letters of the shortest word that a list might lack.
 const SHORTEST_WORD: usize = 4;
-/// Belief below which a lone small letter is a blurred dash.
-const SPECK: f32 = 0.7;
+/// Letters of an abbreviation, and the doubt in wrong letters below which it is one.
+const ABBREVIATION: usize = 2;
+const SURE: f32 = 0.1;
 /// Similarity to a country's name from which a nationality is that.
 const COUNTRY: f32 = 0.8;
 
 /// Reads one field by its own rules.
 pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option<Reading> {
     let open = |text| free_text(span, text);
-    // Of a value that is not in its list, a letter or two are only remnants.
-    let unlisted = || free_text(span, Text::Letters).filter(|reading| reading.value.len() >= SHORTEST_WORD);
+    // Of a value that is not in its list, a letter or two are only remnants, unless read surely.
+    let unlisted = || {
+        free_text(span, Text::Letters).filter(|reading| {
+            reading.value.len() >= SHORTEST_WORD
+                || reading.value.len() >= ABBREVIATION && reading.doubt < SURE
+        })
+    };
     match key {
         FieldKey::Nik => nik(span),
         FieldKey::Name => open(Text::Letters),
@@ -63,21 +63,22 @@ pub(crate) fn interpret(key: FieldKey, span: &Span, printed: &Printed) -> Option
         FieldKey::BirthDate => date_as_read(span),
         FieldKey::Gender => listed(span, &[&vocabulary::GENDER]),
         FieldKey::BloodType => blood_type(span),
-        FieldKey::Address => open(Text::Mixed).map(address),
+        FieldKey::Address => dash(span).or_else(|| open(Text::Mixed).map(address)),
         FieldKey::RtRw => rt_rw(span),
         FieldKey::Village => open(Text::Words),
         FieldKey::District => {
             let within = printed.regency.or(printed.province).unwrap_or("-");
             region_name(span, region::names(within, 6), &Near::LOCAL).or_else(|| open(Text::Words))
         }
-        FieldKey::Religion => {
-            listed(span, &[&vocabulary::RELIGION]).or_else(|| cut_belief(span)).or_else(unlisted)
+        FieldKey::Religion => dash(span).or_else(|| religion(span)).or_else(unlisted),
+        FieldKey::MaritalStatus => {
+            dash(span).or_else(|| listed(span, &[vocabulary::MARITAL_STATUS])).or_else(unlisted)
         }
-        FieldKey::MaritalStatus => listed(span, &[&vocabulary::MARITAL_STATUS]).or_else(unlisted),
-        FieldKey::Occupation => listed(span, &[&vocabulary::OCCUPATION]).or_else(unlisted),
+        FieldKey::Occupation => {
+            dash(span).or_else(|| listed(span, &[vocabulary::OCCUPATION])).or_else(unlisted)
+        }
         FieldKey::Nationality => {
-            let lists: [&[&'static str]; 3] =
-                [&[vocabulary::CITIZEN], &vocabulary::COUNTRY, &vocabulary::COUNTRY_MORE];
+            let lists = [vocabulary::CITIZENS, vocabulary::COUNTRY];
             // Hardly a card shows a country: a poor reading is none.
             let likely = |reading: &Reading| {
                 reading.value == vocabulary::CITIZEN
@@ -129,6 +130,7 @@ fn perhaps_eight(mut digit: digits::Digit) -> digits::Digit {
 fn nik_of(span: &Span, places: Vec<digits::Digit>) -> Reading {
     let value = digits::text(&places);
     let standing = match Nik::parse(&value) {
+        Ok(nik) if nik.is_of_citizen_abroad() => Standing::Valid,
         Ok(nik) if nik.has_birth_date() && region::standing(nik.province()) != region::Standing::Unknown => {
             Standing::Valid
         }
@@ -171,89 +173,12 @@ pub(crate) fn exchanged(mut places: Vec<digits::Digit>, place: usize, digit: cha
     places
 }
 
-/// `A`, `B`, `AB`, `O` with an optional sign, `-`, or TIDAK TAHU.
-///
-/// A lone small round letter that is hardly believed in is a dash too: there are no small letters here.
-///
-/// A colon with nothing behind it stands for the dash: the recogniser finds every letter there, but a lone dash hardly
-/// ever, and no card leaves the place empty.
-fn blood_type(span: &Span) -> Option<Reading> {
-    let Some(span) = &without_remnant(span) else { return unknown_blood_type(span) };
-    if span.text().trim() == ":" {
-        let mut reading = Reading::new("-".to_owned(), span, Standing::Valid).repaired(Repair::Vocabulary);
-        reading.doubt = LONE_DASH_DOUBT;
-        return Some(reading);
-    }
-    let visible = || span.glyphs.iter().filter(|glyph| first(glyph) != ' ');
-    if let [lone] = visible().collect::<Vec<_>>()[..]
-        && matches!(first(lone), 'a' | 'o')
-        && belief(lone) < SPECK
-    {
-        let mut reading = Reading::new("-".to_owned(), span, Standing::Valid).repaired(Repair::LookAlike);
-        reading.doubt = 1.0 - belief(lone);
-        return Some(reading);
-    }
-    let mut value = String::new();
-    let mut look_alike = false;
-    for c in span.glyphs.iter().map(first) {
-        let read = match c {
-            'A' | 'B' | 'O' | '+' | '-' => c,
-            'a' | 'b' | 'o' => c.to_ascii_uppercase(),
-            '0' | 'Q' | 'D' => 'O',
-            '8' => 'B',
-            '4' => 'A',
-            't' | 'f' if !value.is_empty() => '+',
-            '_' | '~' | '=' => '-',
-            ' ' | '.' | ',' | ':' | '\'' | '"' => continue,
-            // The portrait may cover the second word.
-            _ => return unknown_blood_type(span),
-        };
-        look_alike |= read != c.to_ascii_uppercase();
-        value.push(read);
-    }
-    if !vocabulary::BLOOD_TYPE.contains(&value.as_str()) {
-        return None;
-    }
-    let mut reading = Reading::new(value, span, Standing::Valid);
-    reading.doubt = visible().map(|glyph| 1.0 - belief(glyph)).sum();
-    Some(if look_alike { reading.repaired(Repair::LookAlike) } else { reading })
-}
-
-/// The one entry of its list that is too long for its row: its last word lies under the portrait.
-fn cut_belief(span: &Span) -> Option<Reading> {
-    const BELIEF: &str = "KEPERCAYAAN TERHADAP TUHAN";
-    (confusion::similarity(&span.glyphs, BELIEF) >= 0.9).then(|| {
-        let value = format!("{BELIEF} YME");
-        Reading::new(value, span, Standing::Valid).repaired(Repair::Vocabulary)
-    })
-}
-
-/// What stands after the last word of the label, where the first was too poor to show that it is one; `None` if that is
-/// rather TIDAK TAHU.
-fn without_remnant(span: &Span) -> Option<Span> {
-    let ends = (0..span.len())
-        .filter(|&start| matches!(first(&span.glyphs[start]), 'D' | 'd' | 'O' | '0'))
-        .map(|start| (start, confusion::prefix(&span.glyphs[start..], "Darah")))
-        .filter(|(_, found)| found.similarity >= REMNANT);
-    let Some((start, found)) = ends.max_by(|a, b| a.1.similarity.total_cmp(&b.1.similarity)) else {
-        return Some(span.clone());
-    };
-    let unknown = confusion::similarity(&span.glyphs, "TIDAK TAHU");
-    (unknown < found.similarity).then(|| parse::after_colon(&span.slice(start + found.end, usize::MAX)))
-}
-
-fn unknown_blood_type(span: &Span) -> Option<Reading> {
-    ["TIDAK TAHU", "TIDAK"].into_iter().find(|text| confusion::similarity(&span.glyphs, text) >= UNKNOWN)?;
-    let mut reading = listed(span, &[&["TIDAK TAHU", "TIDAK"]])?;
-    if reading.value == "TIDAK" {
-        reading.value = "TIDAK TAHU".to_owned();
-        reading = reading.repaired(Repair::Vocabulary);
-    }
-    Some(reading)
-}
-
 fn rt_rw(span: &Span) -> Option<Reading> {
-    let groups = parse::rt_rw(span)?;
+    if let Some(value) = parse::half_of_rt_rw(span) {
+        // Two numbers that another look finds are worth more.
+        return Some(Reading::new(value, span, Standing::Open));
+    }
+    let Some(groups) = parse::rt_rw(span) else { return dash(span) };
     let [rt, rw] = groups.each_ref().map(|group| format!("{:0>3}", digits::text(group)));
     Some(Reading::number(format!("{rt}/{rw}"), span, groups.into_iter().flatten().collect(), Standing::Valid))
 }
@@ -463,7 +388,7 @@ fn reconcile_region(readings: &mut BTreeMap<FieldKey, Reading>, printed: &Printe
     let Some(number) = readings.get(&FieldKey::Nik) else { return };
     let Ok(nik) = Nik::parse(&number.value) else { return };
     let known = |code: &str| region::standing(code) != region::Standing::Unknown;
-    if known(nik.district()) {
+    if known(nik.district()) || nik.is_of_citizen_abroad() {
         return;
     }
     let districts = readings
@@ -521,76 +446,4 @@ pub(crate) fn from_places(key: FieldKey, span: &Span, places: Vec<digits::Digit>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::span::as_read as span;
-
-    fn blood(text: &str, belief: f32) -> Option<String> {
-        blood_type(&span(text, belief)).map(|reading| reading.value)
-    }
-
-    #[test]
-    fn blood_types_with_what_is_left_of_their_label() {
-        assert_eq!(blood("A", 0.95).as_deref(), Some("A"));
-        assert_eq!(blood("8+", 0.95).as_deref(), Some("B+"));
-        assert_eq!(blood("d Darah0", 0.9).as_deref(), Some("O"));
-        assert_eq!(blood("TIDAK TAHU", 0.9).as_deref(), Some("TIDAK TAHU"));
-        // Neither a blood type nor a word.
-        assert_eq!(blood("ol Datah  u", 0.9), None);
-        assert_eq!(blood("MDaX", 0.9), None);
-    }
-
-    #[test]
-    fn a_small_letter_that_is_hardly_seen_is_a_dash() {
-        assert_eq!(blood("o", 0.4).as_deref(), Some("-"));
-        assert_eq!(blood("o", 0.95).as_deref(), Some("O"));
-        assert_eq!(blood("O", 0.4).as_deref(), Some("O"));
-    }
-
-    #[test]
-    fn a_six_of_the_number_with_an_eight_behind_it_is_the_eight() {
-        let mut number = span("3517065010580022", 0.99);
-        number.glyphs[5].candidates = vec![('6', 0.97), ('8', 0.018)];
-        let reading = interpret(FieldKey::Nik, &number, &Printed::default()).unwrap();
-        assert_eq!(reading.value, "3517085010580022");
-        assert!(reading.digits[5].belief() < 0.8, "and not sure at all");
-        number.glyphs[5].candidates = vec![('6', 0.97), ('8', 0.002), ('5', 0.02)];
-        let reading = interpret(FieldKey::Nik, &number, &Printed::default()).unwrap();
-        assert_eq!(reading.value, "3517065010580022");
-    }
-
-    #[test]
-    fn a_birth_date_that_does_not_exist_is_the_numbers_or_none() {
-        let born = |number: &str, month: &[(char, f32)]| {
-            let mut date = span("18-00-1971", 0.9);
-            date.glyphs[4].candidates = month.to_vec();
-            let printed = Printed::default();
-            let mut readings: BTreeMap<_, _> =
-                [(FieldKey::Nik, span(number, 0.99)), (FieldKey::BirthDate, date)]
-                    .into_iter()
-                    .filter_map(|(key, span)| Some((key, interpret(key, &span, &printed)?)))
-                    .collect();
-            reconcile(&mut readings, &printed);
-            let date = readings.remove(&FieldKey::BirthDate)?;
-            Some((date.value, date.original, date.repairs))
-        };
-        let torn = [('0', 0.5), ('8', 0.2), ('9', 0.15)];
-        let settled = born("3328065809710059", &torn);
-        assert_eq!(settled, Some(("1971-09-18".to_owned(), "18-00-1971".to_owned(), vec![Repair::Date])));
-        // Another month than the recogniser saw, another year, nothing seen.
-        assert_eq!(born("3328065807710059", &torn), None);
-        assert_eq!(born("3328065809620059", &torn), None);
-        assert_eq!(born("3328065809710059", &[('0', 0.9)]), None);
-    }
-
-    #[test]
-    fn a_poor_reading_is_no_country_and_no_religion() {
-        let value = |key, text| interpret(key, &span(text, 0.6), &Printed::default()).map(|r| r.value);
-        assert_eq!(value(FieldKey::Nationality, "WN1").as_deref(), Some("WNI"));
-        assert_eq!(value(FieldKey::Nationality, "ina"), None);
-        assert_eq!(value(FieldKey::Nationality, "INDIA").as_deref(), Some("INDIA"));
-        assert_eq!(value(FieldKey::Religion, "M"), None);
-        let cut = value(FieldKey::Religion, "KEPERCAYAAN TERHADAP TUHAN");
-        assert_eq!(cut.as_deref(), Some("KEPERCAYAAN TERHADAP TUHAN YME"));
-    }
-}
+mod tests;

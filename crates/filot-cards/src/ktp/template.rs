@@ -80,7 +80,8 @@ impl Slot {
             Self::RtRw => &["RT/RW"],
             Self::Village => &["Kel/Desa", "Kelurahan/Desa"],
             Self::District => &["Kecamatan"],
-            Self::Religion => &["Agama"],
+            // The second on cards of people whose belief is none of the six religions.
+            Self::Religion => &["Agama", "Kepercayaan"],
             Self::MaritalStatus => &["Status Perkawinan"],
             Self::Occupation => &["Pekerjaan"],
             Self::Nationality => &["Kewarganegaraan"],

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use filot_ocr::page::Page;
 
+use super::holder::{Holder, may_be_name_above};
 use crate::confusion;
 use crate::dates;
 use crate::digits::{self, Digit};
@@ -25,8 +26,10 @@ const RIGHT: f32 = 7.0;
 
 /// What a row says.
 #[derive(Clone, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Header,
+    /// A name or an address behind its label.
+    Labelled(FieldKey),
     Number(FieldKey),
     /// The 22-digit number of a place of business.
     PlaceNumber,
@@ -37,12 +40,12 @@ enum Kind {
 }
 
 #[derive(Clone, Debug)]
-struct Row {
-    y: f32,
-    kind: Kind,
+pub(super) struct Row {
+    pub(super) y: f32,
+    pub(super) kind: Kind,
     /// Without its label where it has one.
-    value: Span,
-    labelled: bool,
+    pub(super) value: Span,
+    pub(super) labelled: bool,
 }
 
 /// What of an NPWP card was found on a page.
@@ -54,6 +57,8 @@ pub(crate) struct Sheet {
     /// A number line with its label.
     pub(crate) labelled_number: bool,
     pub(crate) website: bool,
+    /// The order of the rows is one that is known; see [`super::holder`].
+    pub(crate) layout_known: bool,
     /// The 22-digit number, if the card carries one.
     pub(crate) nitku: Option<Span>,
     /// Left edge and row distance of the card's text, in page units, for places not read yet.
@@ -81,9 +86,15 @@ impl Sheet {
                 }
                 Kind::PlaceNumber => sheet.nitku = Some(row.value.clone()),
                 Kind::TaxOffice => sheet.put(FieldKey::TaxOffice, row),
-                Kind::Registered => sheet.put(FieldKey::RegisteredDate, row),
-                Kind::Header | Kind::Website | Kind::Text => {}
+                // A date without a label may be of a stamp or of writing across a copy.
+                Kind::Registered if row.labelled => sheet.put(FieldKey::RegisteredDate, row),
+                Kind::Header | Kind::Labelled(_) | Kind::Registered | Kind::Website | Kind::Text => {}
             }
+        }
+        if !sheet.spans.contains_key(&FieldKey::RegisteredDate)
+            && let Some(row) = rows.iter().rfind(|row| row.kind == Kind::Registered)
+        {
+            sheet.put(FieldKey::RegisteredDate, row);
         }
         sheet.name_and_address(&rows);
         sheet.left = sheet.spans.values().map(|span| span.rect().x0).fold(f32::INFINITY, f32::min);
@@ -95,48 +106,10 @@ impl Sheet {
         self.rows.push((key, row.y));
     }
 
-    /// The name follows the number, the address the name (and the NIK), up to the tax office or a gap.
     fn name_and_address(&mut self, rows: &[Row]) {
-        let is_number = |row: &Row| matches!(row.kind, Kind::Number(key) if key != FieldKey::Nik);
-        let start = match rows.iter().position(is_number) {
-            Some(first) => first + 1,
-            // The number is illegible: begin below the header.
-            None => match rows.iter().rposition(|row| row.kind == Kind::Header) {
-                Some(header) => header + 1,
-                None => return,
-            },
-        };
-        let end = rows[start..]
-            .iter()
-            .position(|row| matches!(row.kind, Kind::TaxOffice | Kind::Registered | Kind::Website))
-            .map_or(rows.len(), |offset| start + offset);
-        let bounded = end < rows.len();
-        let mut text: Vec<&Row> = Vec::new();
-        let mut previous = rows[start.saturating_sub(1)].y;
-        for row in &rows[start..end] {
-            let gap = row.y - previous;
-            if gap > 2.6 * self.pitch && !text.is_empty() || gap > 4.5 * self.pitch {
-                break;
-            }
-            previous = row.y;
-            if row.kind == Kind::Text {
-                text.push(row);
-            }
-        }
-        if !bounded {
-            text.truncate(5);
-        }
-        // A long name takes two rows; the address then begins with one of its words in the third.
-        let address = text
-            .iter()
-            .position(|row| starts_address(&row.value))
-            .filter(|at| (1..=2).contains(at))
-            .unwrap_or(1);
-        if text.is_empty() {
-            return;
-        }
-        let address = address.min(text.len());
-        for (key, part) in [(FieldKey::Name, &text[..address]), (FieldKey::Address, &text[address..])] {
+        let holder = Holder::find(rows, self.pitch);
+        self.layout_known = holder.known;
+        for (key, part) in [(FieldKey::Name, holder.name), (FieldKey::Address, holder.address)] {
             let value = Span::join(part.iter().map(|row| row.value.clone()));
             if !value.is_blank() {
                 self.spans.insert(key, value);
@@ -144,10 +117,6 @@ impl Sheet {
             }
         }
     }
-}
-
-fn starts_address(value: &Span) -> bool {
-    crate::ktp::parse::starts_like_address(value)
 }
 
 fn rows(layout: &Layout) -> Vec<Row> {
@@ -164,6 +133,11 @@ fn rows(layout: &Layout) -> Vec<Row> {
     let mut left = landmark.map(|(_, x)| x);
     for (index, (row, kinds)) in layout.rows.iter().zip(kinds).enumerate() {
         let below = landmark.is_none_or(|(at, _)| index >= at);
+        // Some cards print the name above the number, at the same edge.
+        let edge = landmark.is_some_and(|(at, x)| {
+            index < at
+                && row.pieces.first().is_some_and(|piece| (piece.span.rect().x0 - x).abs() < layout.pitch)
+        });
         let mut taken: Vec<(Kind, Span, bool, f32)> = Vec::new();
         for (piece, (kind, value, labelled)) in row.pieces.iter().zip(kinds) {
             if value.is_blank() {
@@ -176,7 +150,8 @@ fn rows(layout: &Layout) -> Vec<Row> {
                     taken.last().is_some_and(|last| x0 - last.1.rect().x1 < 4.0 * layout.pitch);
                 x0 > left - LEFT * layout.pitch && (x0 < left + RIGHT * layout.pitch || after_another)
             });
-            if free || below && aligned {
+            let above = edge && (kind != Kind::Text || may_be_name_above(&value));
+            if free || (below || above) && aligned {
                 taken.push((kind, value, labelled, x0));
             }
         }
@@ -204,6 +179,12 @@ fn row_kinds(row: &LayoutRow) -> Vec<(Kind, Span, bool)> {
     let mut kinds: Vec<(Kind, Span, bool)> = row.pieces.iter().map(|piece| kind(&piece.span)).collect();
     for place in 1..kinds.len() {
         let label = &row.pieces[place - 1].span;
+        if let (Kind::Labelled(key), Kind::Text) = (kinds[place - 1].0.clone(), &kinds[place].0)
+            && kinds[place - 1].1.is_blank()
+        {
+            kinds[place - 1] = (Kind::Labelled(key), std::mem::take(&mut kinds[place].1), true);
+            continue;
+        }
         if kinds[place].2 || label.len() > 10 || places(&kinds[place].1).is_none() {
             continue;
         }
@@ -229,6 +210,9 @@ fn kind(span: &Span) -> (Kind, Span, bool) {
     if let Some((kind, value, labelled)) = number(span) {
         return (kind, value, labelled);
     }
+    if let Some((key, value)) = labelled_text(span) {
+        return (Kind::Labelled(key), value, true);
+    }
     for label in ["Tanggal Terdaftar", "Terdaftar", "Tgl Terdaftar"] {
         let found = confusion::prefix(&span.glyphs, label);
         if found.similarity >= LABEL {
@@ -252,6 +236,28 @@ fn kind(span: &Span) -> (Kind, Span, bool) {
         return (Kind::Registered, span.clone(), false);
     }
     (Kind::Text, span.clone(), false)
+}
+
+/// Labels of name and address on the cards that print them.
+const TEXT_LABELS: [(&str, FieldKey); 6] = [
+    ("NAMA", FieldKey::Name),
+    ("NAMA WP", FieldKey::Name),
+    ("NAMA WAJIB PAJAK", FieldKey::Name),
+    ("ALAMAT", FieldKey::Address),
+    ("ALAMAT WP", FieldKey::Address),
+    ("ALAMAT WAJIB PAJAK", FieldKey::Address),
+];
+
+/// A label of name or address, with a colon or alone in its piece, and the value behind it.
+fn labelled_text(span: &Span) -> Option<(FieldKey, Span)> {
+    let colon = span.glyphs.iter().position(|glyph| matches!(first(glyph), ':' | ';'));
+    let head = span.slice(0, colon.unwrap_or(usize::MAX));
+    let (similarity, key) = TEXT_LABELS
+        .iter()
+        .map(|(label, key)| (confusion::similarity(&head.glyphs, label), *key))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let rest = colon.map_or_else(Span::default, |colon| span.slice(colon, usize::MAX));
+    (similarity >= LABEL).then(|| (key, crate::ktp::parse::after_colon(&rest)))
 }
 
 /// A line without colons at its ends, which no line of the card has: readers see them in specks.
@@ -282,7 +288,10 @@ fn number(span: &Span) -> Option<(Kind, Span, bool)> {
     };
     let value = crate::ktp::parse::after_colon(&span.slice(start, usize::MAX));
     let places = places(&value)?;
-    let dotted = value.glyphs.iter().filter(|glyph| matches!(first(glyph), '.' | '-')).count() >= 2;
+    let groups = groups(&value);
+    // Sixteen digits in few groups are the new number, whatever stands between; the old form has six.
+    let dotted = value.glyphs.iter().filter(|glyph| matches!(first(glyph), '.' | '-')).count() >= 2
+        && !NEW_GROUPS.contains(&groups.as_slice());
     let kind = match (label, places.len()) {
         (Some(Label::Nitku), _) | (_, 20..=24) => Kind::PlaceNumber,
         (Some(Label::Nik), _) => Kind::Number(FieldKey::Nik),
@@ -296,6 +305,23 @@ fn number(span: &Span) -> Option<(Kind, Span, bool)> {
         (None, _) => return None,
     };
     Some((kind, value, label.is_some()))
+}
+
+/// How sixteen digits are grouped where they are: evenly, or as the parts of a NIK.
+const NEW_GROUPS: [&[usize]; 4] = [&[4, 4, 4, 4], &[6, 6, 4], &[2, 2, 2, 6, 4], &[8, 8]];
+
+/// How many digits stand together, from left to right.
+fn groups(value: &Span) -> Vec<usize> {
+    let mut groups = vec![0];
+    for glyph in &value.glyphs {
+        match (digits::digit(glyph), groups.last_mut()) {
+            (Some(_), Some(count)) => *count += 1,
+            (None, Some(0)) => {}
+            _ => groups.push(0),
+        }
+    }
+    groups.retain(|count| *count > 0);
+    groups
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -370,6 +396,7 @@ pub(crate) fn places(value: &Span) -> Option<Vec<Digit>> {
 pub(crate) fn without_label(key: FieldKey, span: &Span) -> Span {
     match kind(span) {
         (Kind::Number(found), value, true) if found == key => value,
+        (Kind::Labelled(found), value, true) if found == key && !value.is_blank() => value,
         (Kind::Registered, value, true) if key == FieldKey::RegisteredDate => value,
         _ => span.clone(),
     }
@@ -383,6 +410,28 @@ mod tests {
     fn kind_of(text: &str) -> (Kind, String) {
         let (kind, value, _) = kind(&as_read(text, 0.95));
         (kind, value.text())
+    }
+
+    #[test]
+    fn sixteen_digits_in_groups_are_the_new_number() {
+        for text in
+            ["3503.0502.0452.0019", "3503 0502 0452 0019", "3503-0502-0452-0019", "350305.020452.0019"]
+        {
+            assert_eq!(kind_of(text).0, Kind::Number(FieldKey::Npwp16), "{text}");
+            assert_eq!(kind_of(&format!("NPWP : {text}")).0, Kind::Number(FieldKey::Npwp16), "{text}");
+        }
+        assert_eq!(kind_of("25.299.178.1-402.000").0, Kind::Number(FieldKey::NpwpNumber));
+        // One digit too many in the old form is a misreading of it.
+        assert_eq!(kind_of("25.299.1781.1-402.000").0, Kind::Number(FieldKey::NpwpNumber));
+    }
+
+    #[test]
+    fn labels_of_name_and_address_are_no_part_of_them() {
+        let labelled = |key, text: &str| (Kind::Labelled(key), text.to_owned());
+        assert_eq!(kind_of("NAMA : FITRI SETIAWAN"), labelled(FieldKey::Name, "FITRI SETIAWAN"));
+        assert_eq!(kind_of("Alamat: JALAN MELATI"), labelled(FieldKey::Address, "JALAN MELATI"));
+        assert_eq!(kind_of("NAMA"), labelled(FieldKey::Name, ""));
+        assert_eq!(kind_of("NAMIRA SALSABILA").0, Kind::Text);
     }
 
     #[test]

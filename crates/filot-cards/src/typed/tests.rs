@@ -23,6 +23,7 @@ fn values_are_stored_as_the_reader_stores_them() {
     use FieldKey as F;
     for (key, text, stored) in [
         (F::Nik, " 3171 0145 0190 0003 ", "3171014501900003"),
+        (F::Nik, "9911056001590033", "9911056001590033"),
         (F::NpwpNumber, "010000131093000", "01.000.013.1-093.000"),
         (F::Npwp16, "0010000131093000", "0010000131093000"),
         (F::BirthDate, "31-12-1990", "1990-12-31"),
@@ -33,6 +34,14 @@ fn values_are_stored_as_the_reader_stores_them() {
         (F::ValidUntil, "31-12-2030", "2030-12-31"),
         (F::RtRw, "1/17", "001/017"),
         (F::RtRw, "001 - 017", "001/017"),
+        (F::RtRw, "-", "-"),
+        (F::RtRw, "5 / -", "005/-"),
+        (F::RtRw, "-/-", "-/-"),
+        (F::Religion, "-", "-"),
+        (F::Address, "-", "-"),
+        (F::Name, "ni'mah'", "NI'MAH'"),
+        (F::Occupation, "asn (pppk)", "ASN (PPPK)"),
+        (F::Nationality, "indonesia", "INDONESIA"),
         (F::Gender, "laki laki", "LAKI-LAKI"),
         (F::BloodType, "ab +", "AB+"),
         (F::BloodType, "0", "O"),
@@ -107,10 +116,10 @@ fn sentences_are_there_in_both_languages() {
 /// What people type: dates in many forms, entries of the lists, numbers, words, other scripts, anything.
 fn text() -> impl Strategy<Value = String> {
     let lists: Vec<&'static str> =
-        [&vocabulary::GENDER[..], &vocabulary::RELIGION, &vocabulary::MARITAL_STATUS]
+        [&vocabulary::GENDER[..], vocabulary::RELIGION, vocabulary::MARITAL_STATUS]
             .concat()
             .into_iter()
-            .chain(vocabulary::OCCUPATION)
+            .chain(vocabulary::OCCUPATION.iter().copied())
             .chain(vocabulary::BLOOD_TYPE)
             .chain(["WNI", "SEUMUR HIDUP"])
             .collect();
@@ -141,16 +150,13 @@ fn is_of_the_field(key: FieldKey, value: &str) -> bool {
         F::Npwp16 => value.len() == 16 && value.bytes().all(|byte| byte.is_ascii_digit()),
         F::BirthDate | F::RegisteredDate => date(),
         F::ValidUntil => date() || value == vocabulary::FOR_LIFE,
-        F::RtRw => value.len() == 7 && value.as_bytes()[3] == b'/',
+        F::Religion | F::MaritalStatus if value == vocabulary::DASH => true,
+        F::RtRw => value == "-" || value.split('/').all(|part| part == "-" || part.len() == 3),
         F::Gender => vocabulary::GENDER.contains(&value),
         F::BloodType => vocabulary::BLOOD_TYPE.contains(&value),
         F::Religion => vocabulary::RELIGION.contains(&value),
         F::MaritalStatus => vocabulary::MARITAL_STATUS.contains(&value),
-        F::Nationality => {
-            value == "WNI"
-                || vocabulary::COUNTRY.contains(&value)
-                || vocabulary::COUNTRY_MORE.contains(&value)
-        }
+        F::Nationality => vocabulary::CITIZENS.contains(&value) || vocabulary::COUNTRY.contains(&value),
         F::Name => !value.bytes().any(|byte| byte.is_ascii_digit()) && value.is_ascii(),
         _ => value.is_ascii() && value.len() <= 2 * LONGEST + 100 && value.to_uppercase() == value,
     }

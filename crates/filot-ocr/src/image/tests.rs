@@ -106,6 +106,16 @@ fn transparent_parts_are_white() {
 }
 
 #[test]
+fn a_mirror_image_is_the_picture_the_other_way_round() {
+    let mut pixels = RgbImage::new(3, 2);
+    pixels.put_pixel(0, 1, image::Rgb([9, 8, 7]));
+    let photo = Photo::from_pixels(pixels, Format::Jpeg, &Limits::default());
+    let mirror = photo.mirrored();
+    assert_eq!((mirror.width, mirror.height), (3, 2));
+    assert_eq!(mirror.pixels.get_pixel(2, 1).0, [9, 8, 7]);
+}
+
+#[test]
 fn exif_orientation_is_applied_in_every_format() {
     for name in ["exif3.jpg", "exif6.jpg", "exif8.jpg", "exif6.png", "exif6.webp"] {
         let photo = decode(&file(name)).unwrap();
