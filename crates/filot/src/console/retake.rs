@@ -17,6 +17,7 @@ use tracing::error;
 use super::language::Language;
 use super::page::html;
 use super::{Console, fields};
+use crate::document::DocumentId;
 use crate::http::error::AsIs;
 use crate::intake::{self, Upload};
 use crate::retake::{self, Advice, Standing};
@@ -157,11 +158,11 @@ fn busy(language: Language) -> Response {
 async fn send(State(console): State<Console>, Path(token): Path<String>, request: Request) -> Response {
     let language = language(request.uri().query(), request.headers());
     let place = request.uri().path_and_query().map_or(String::new(), ToString::to_string);
-    if retake::subject_of(&console.app.keys, &token).is_none() {
+    let Some(subject) = retake::subject_of(&console.app.keys, &token) else {
         let (status, page) = Page::of(language, &Standing::Unknown);
         return html(status, &page);
-    }
-    let photo = photo(request, &console).await;
+    };
+    let photo = photo(request, &console, subject).await;
     let standing = match retake::look(&console.app, &token).await {
         Ok(standing) => standing,
         Err(cause) => {
@@ -208,7 +209,11 @@ async fn send(State(console): State<Console>, Path(token): Path<String>, request
 }
 
 /// The photo of the form, and the media type that the browser states.
-async fn photo(request: Request, console: &Console) -> Result<(Bytes, Option<String>), intake::Error> {
+async fn photo(
+    request: Request,
+    console: &Console,
+    subject: DocumentId,
+) -> Result<(Bytes, Option<String>), intake::Error> {
     let limit = console.app.config.service.upload.max_bytes;
     let broken = |error: MultipartError| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ImageError::TooLarge { bytes: LARGEST * limit, limit },
@@ -222,7 +227,7 @@ async fn photo(request: Request, console: &Console) -> Result<(Bytes, Option<Str
             continue;
         }
         let media_type = field.content_type().map(str::to_owned);
-        let (mut kept, mut bytes) = (console.app.bodies.receive(), 0);
+        let (mut kept, mut bytes) = (console.app.bodies.receive(subject.0), 0);
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
             bytes += chunk.len();
             if bytes <= limit {

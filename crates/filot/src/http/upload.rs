@@ -15,7 +15,7 @@ use super::Api;
 use super::documents::View;
 use super::error::{ApiError, Code, Problem, Result};
 use crate::auth::Caller;
-use crate::document::{CardType, Document};
+use crate::document::{CardType, Document, UserId};
 use crate::intake;
 use crate::keys;
 use crate::store::{DELETED, Idempotency, IdempotencyKey};
@@ -80,7 +80,7 @@ pub(super) async fn upload(
 ) -> Result<Response<Body>> {
     let key = idempotency_key(request.headers(), &caller)?;
     let wait = preferred_wait(request.headers(), api.app.config.service.server.request_timeout_s);
-    let form = read_form(&api, request).await?;
+    let form = read_form(&api, caller.user, request).await?;
     let Some(key) = key else {
         let document = intake::submit(&api.app, form.upload(&caller, None)).await?;
         return answer(&api, document, wait).await.map(|(status, body)| respond(status, body, wait, false));
@@ -265,7 +265,7 @@ fn preferred_wait(headers: &HeaderMap, request_timeout_s: u64) -> Option<Duratio
         .map(|seconds| Duration::from_secs(seconds.min(limit)))
 }
 
-async fn read_form(api: &Api, request: Request) -> Result<Form> {
+async fn read_form(api: &Api, account: UserId, request: Request) -> Result<Form> {
     let mut multipart = Multipart::from_request(request, api).await.map_err(|_| {
         ApiError::new(Code::UnsupportedMediaType, "Send a form as multipart/form-data, with file and type.")
     })?;
@@ -276,7 +276,7 @@ async fn read_form(api: &Api, request: Request) -> Result<Form> {
         match field.name() {
             Some("file") if file.is_none() => {
                 let media_type = field.content_type().map(str::to_owned);
-                file = Some((read_file(api, field, limit).await?, media_type));
+                file = Some((read_file(api, account, field, limit).await?, media_type));
             }
             Some("type") if card_type.is_none() => {
                 card_type = read_word(field).await.and_then(|text| text.trim().parse().ok());
@@ -295,8 +295,8 @@ async fn read_form(api: &Api, request: Request) -> Result<Form> {
 }
 
 /// Reads a file and stops as soon as it is longer than `limit`, or there is no memory for it.
-async fn read_file(api: &Api, mut field: Field<'_>, limit: usize) -> Result<Bytes> {
-    let mut file = api.app.bodies.receive();
+async fn read_file(api: &Api, account: UserId, mut field: Field<'_>, limit: usize) -> Result<Bytes> {
+    let mut file = api.app.bodies.receive(account.0);
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, limit))? {
         if file.len() + chunk.len() > limit {
             return Err(too_large(limit));
