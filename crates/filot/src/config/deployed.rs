@@ -216,8 +216,12 @@ fn encrypted(config: &Service, environment: &str, problems: &mut Vec<String>) {
 
 /// Whether the address is of this machine, or of a host that nobody else stands on the way to.
 fn stays_here(url: &Url, plain: &[&str]) -> bool {
-    // A socket of this machine: postgres:///filot?host=/run/postgresql
-    let socket = url.query_pairs().any(|(key, value)| key == "host" && value.starts_with('/'));
+    // A socket of this machine: postgres:///filot?host=/run/postgresql. Any other host of the query is where it goes.
+    let mut elsewhere = url.query_pairs().filter(|(key, _)| key == "host" || key == "hostaddr").peekable();
+    let socket = elsewhere.peek().is_some();
+    if elsewhere.any(|(_, value)| !value.starts_with('/')) {
+        return false;
+    }
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return true };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -225,6 +229,8 @@ fn stays_here(url: &Url, plain: &[&str]) -> bool {
 }
 
 fn verifies(url: &Url) -> bool {
-    let mode = url.query_pairs().find(|(key, _)| key == "sslmode" || key == "ssl-mode");
-    mode.is_some_and(|(_, mode)| mode == "verify-full" || mode == "verify-ca")
+    let modes = url.query_pairs().filter(|(key, _)| key == "sslmode" || key == "ssl-mode");
+    let modes: Vec<_> = modes.map(|(_, mode)| mode).collect();
+    // The last one counts, or the first: all have to say so.
+    !modes.is_empty() && modes.iter().all(|mode| mode == "verify-full" || mode == "verify-ca")
 }

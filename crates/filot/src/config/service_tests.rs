@@ -165,6 +165,11 @@ fn production_and_staging_send_nothing_in_the_clear() {
                 "postgres://filot@db.internal/filot",
                 "postgres://filot@db.internal/filot?sslmode=require",
                 "postgresql://filot@db.internal/filot?sslmode=prefer",
+                "postgres://filot@db.internal/filot?sslmode=verify-full&sslmode=disable",
+                "postgres://filot@db.internal/filot?sslmode=disable&sslmode=verify-full",
+                "postgres://filot@localhost/filot?host=db.example.com",
+                "postgres://filot@localhost/filot?hostaddr=192.0.2.8",
+                "postgres:///filot?host=/run/postgresql&host=db.example.com",
             ],
             &[
                 "postgres://filot@db.internal/filot?sslmode=verify-full",
