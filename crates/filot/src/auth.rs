@@ -251,7 +251,8 @@ impl Auth {
     /// # Errors
     /// `Refresh`.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Grant> {
-        let (next, expires) = (keys::random_token(32)?, self.refresh_expiry());
+        // Of one token there is one next, however often it comes within its grace: two copies of it cannot part ways.
+        let (next, expires) = (self.app.keys.sign_link(&["refresh", refresh_token]), self.refresh_expiry());
         let rotation = self
             .app
             .store

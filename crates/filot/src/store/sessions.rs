@@ -65,9 +65,9 @@ impl Store {
         Ok(row.into())
     }
 
-    /// Replaces a refresh token by the next one and prolongs the session. An old token that comes again within `grace`
-    /// of its use is a client that missed the answer and gets another successor; after that it is a stolen copy, and
-    /// ends the session.
+    /// Replaces a refresh token by the next one, which always is the same, and prolongs the session. An old token that
+    /// comes again within `grace` of its use is a client that missed the answer; after that it is a stolen copy, and ends
+    /// the session.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -101,8 +101,8 @@ impl Store {
                 ..Default::default()
             };
             used.update(&tx.tx).await?;
+            self.insert_refresh(&tx, session.id, new_hash).await?;
         }
-        self.insert_refresh(&tx, session.id, new_hash).await?;
         let renewed = sessions::ActiveModel {
             id: Set(session.id),
             last_used_at: Set(to_utc(now)),
