@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use filot_ocr::image::{Format, Photo};
@@ -34,20 +34,28 @@ const VEIL: u32 = 24;
 pub(super) async fn original(
     State(console): State<Console>,
     who: Signed,
+    method: Method,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    show(&console, &who, &id, false).await
+    show(&console, &who, &method, &id, false).await
 }
 
 pub(super) async fn straightened(
     State(console): State<Console>,
     who: Signed,
+    method: Method,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    show(&console, &who, &id, true).await
+    show(&console, &who, &method, &id, true).await
 }
 
-async fn show(console: &Console, who: &Signed, id: &str, straight: bool) -> Result<Response> {
+async fn show(
+    console: &Console,
+    who: &Signed,
+    method: &Method,
+    id: &str,
+    straight: bool,
+) -> Result<Response> {
     let id: ReviewId = id.parse().map_err(|_| Failure::NotFound)?;
     let app = &console.app;
     let review = desk::review_for(app, who.officer(), id).await?;
@@ -61,7 +69,8 @@ async fn show(console: &Console, who: &Signed, id: &str, straight: bool) -> Resu
     }
     let bytes = app.blobs.get(&document.blob_key).await?;
     let place = place.filter(|_| straight);
-    let veiled = who.query.contains_key(VEILED);
+    // Who asks for the head alone sees nothing.
+    let veiled = who.query.contains_key(VEILED) || method == Method::HEAD;
     let jpeg = draw(app, bytes, place, veiled).await.ok_or(Failure::NoPicture)?;
     if !veiled {
         let action = if straight { "review.view_straightened" } else { "review.view_photo" };

@@ -69,6 +69,12 @@ impl Visitor {
         Answer::of(request.header("accept-language", "en").send().await.unwrap()).await
     }
 
+    /// Asks for the head alone; the status of the answer.
+    pub(crate) async fn head(&self, path: &str) -> u16 {
+        let request = self.http.head(format!("{}{path}", self.base)).header(COOKIE, &self.cookie);
+        request.send().await.unwrap().status().as_u16()
+    }
+
     pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.post_from(path, fields, "same-origin").await
     }

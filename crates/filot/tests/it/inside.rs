@@ -185,6 +185,7 @@ async fn nobody_approves_a_card_that_they_have_not_looked_at() {
     assert!(page.contains("straightened.jpg?veiled=1") || page.contains("original.jpg?veiled=1"), "{page}");
     let veiled = anis.get(&format!("{review}/original.jpg?veiled=1")).await;
     assert_eq!(veiled.headers["content-type"], "image/jpeg");
+    assert_eq!(anis.head(&format!("{review}/original.jpg")).await, 200);
     let refused = approve(&anis, &token).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert!(refused.text.contains("Look at the photo first") && refused.text.contains("autofocus"));
