@@ -234,6 +234,7 @@ pub async fn decide(
         reason,
         note,
         expected_version: version,
+        judged_version: case.review.version,
         undo: Duration::from_secs(desk.undo_s),
         second_look: led == Next::Pass(Stage::Second),
     };
@@ -312,9 +313,13 @@ pub async fn settle(app: &App) -> Result<usize> {
     Ok(due.len())
 }
 
-/// The stored result with the corrections of everybody who looked at the review.
+/// The stored result with the corrections of those who approve: what others typed nobody has answered for, and those who
+/// decided have not seen it.
 async fn corrected_result(app: &App, ruling: &RulingRow) -> Result<Option<Box<RawValue>>> {
+    let rulings = app.store.rulings_of(ruling.review_id).await?;
+    let approves = |by| rulings.iter().any(|row| row.reviewer == by && row.ruling == Ruling::Approve);
     let mut corrections = app.store.corrections_of(ruling.review_id).await?;
+    corrections.retain(|correction| approves(correction.by));
     // The word of whoever decides comes last.
     corrections.sort_by_key(|correction| correction.by == ruling.reviewer);
     let review = app.store.review(ruling.review_id).await?;

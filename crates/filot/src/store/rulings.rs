@@ -31,6 +31,8 @@ pub struct NewRuling {
     pub note: Option<String>,
     /// The version that the officer was looking at.
     pub expected_version: u32,
+    /// The version that was asked how many people it takes.
+    pub judged_version: u32,
     /// How long it can be undone.
     pub undo: Duration,
     /// Have somebody else look at it, too, if this is the first ruling.
@@ -117,7 +119,9 @@ impl Store {
         if let Some((by, _)) = self.held_by_other(&review, officer) {
             return Ok(Noted::Taken { by });
         }
-        let known = natural(review.version)? == new.expected_version;
+        // What somebody typed between the two would be approved by nobody else.
+        let version = natural(review.version)?;
+        let known = version == new.expected_version && version == new.judged_version;
         if !known || review.claimed_by != Some(officer.id.0) || !self.is_for(&tx, &review, officer).await? {
             return Ok(Noted::Changed);
         }

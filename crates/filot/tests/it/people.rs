@@ -35,6 +35,8 @@ on_sqlite_and_postgres! {
     no_sequence_approves_with_one_where_two_are_needed
     a_tie_waits_for_an_admin_who_was_none_of_the_two
     a_claim_that_ran_out_decides_only_if_nobody_came_between
+    what_nobody_who_approves_has_typed_is_not_given_out
+    typing_and_approving_at_once_does_not_take_one_person_only
 }
 
 async fn desk(deployment: Deployment, reader: CardReader) -> (TestApp, Clock, Deployment) {
@@ -283,6 +285,67 @@ async fn a_claim_that_ran_out_decides_only_if_nobody_came_between(deployment: De
     it.rest().await;
 }
 
+/// The name that is given out of a document.
+async fn given_name(it: &TestApp, document: DocumentId) -> String {
+    let result = it.document(document).await.result.unwrap();
+    let result: Value = serde_json::from_str(result.get()).unwrap();
+    result["fields"]["name"]["value"].as_str().unwrap().to_owned()
+}
+
+async fn what_nobody_who_approves_has_typed_is_not_given_out(deployment: Deployment) {
+    let (mut it, clock, _deployment) = desk(deployment, reporting(sound())).await;
+    let planter = officer(&it.app, "Ani Contoh", Role::Reviewer).await;
+    let budi = officer(&it.app, "Budi Contoh", Role::Reviewer).await;
+    let citra = officer(&it.app, "Citra Contoh", Role::Reviewer).await;
+    // Put back before the first of them comes, and between the two.
+    for stage in [1, 2] {
+        let (document, id) = it.review(stage, Script::Reject).await;
+        let before = given_name(&it, document).await;
+        for (who, own) in [(&budi, 1), (&citra, 2)] {
+            if own == stage {
+                let version = held(&it, id, &planter).await.unwrap();
+                desk::correct(&it.app, &planter, id, version, FieldKey::Name, "ANDI PENIPU").await.unwrap();
+                it.app.store.release_claim(id, &planter).await.unwrap();
+            }
+            held(&it, id, who).await.unwrap();
+            assert!(matches!(decide(&it, id, who, Ruling::Approve).await, Ok(Noted::Noted(_))));
+            let_it_pass(&it, &clock).await;
+        }
+        assert_eq!(it.document(document).await.verification, Verification::ManuallyApproved);
+        assert_eq!(given_name(&it, document).await, before, "planted before officer {stage}");
+    }
+    it.rest().await;
+}
+
+async fn typing_and_approving_at_once_does_not_take_one_person_only(deployment: Deployment) {
+    let (mut it, clock, _deployment) = desk(deployment, reporting(sound())).await;
+    let ani = officer(&it.app, "Ani Contoh", Role::Reviewer).await;
+    let mut noted = 0;
+    for number in 0..40 {
+        let (document, id) = it.review(number, Script::Review).await;
+        let before = given_name(&it, document).await;
+        let version = held(&it, id, &ani).await.unwrap();
+        let (app, who) = (it.app.clone(), ani);
+        let typing = tokio::spawn(async move {
+            desk::correct(&app, &who, id, version, FieldKey::Name, "ANDI PENIPU").await
+        });
+        for _ in 0..20 {
+            let reason = Reason::DataMatches;
+            let said = desk::decide(&it.app, &ani, id, version + 1, Ruling::Approve, reason, None).await;
+            if matches!(said, Ok(Noted::Noted(_))) {
+                noted += 1;
+                break;
+            }
+        }
+        typing.await.unwrap().unwrap();
+        let_it_pass(&it, &clock).await;
+        assert_eq!(given_name(&it, document).await, before, "review {number}");
+        assert_eq!(it.document(document).await.verification, Verification::PendingManualReview);
+    }
+    assert!(noted > 0, "it was never approved after the typing");
+    it.rest().await;
+}
+
 /// One check after the other could not run, or failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_failed_or_could_not_run_takes_a_second_person() {
@@ -404,6 +467,7 @@ async fn in_the_house_too(desk: &Desk, officer: &Officer, id: ReviewId) {
         reason: Reason::DataMatches,
         note: None,
         expected_version: version,
+        judged_version: version,
         undo: Duration::ZERO,
         second_look: false,
     };
