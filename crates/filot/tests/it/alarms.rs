@@ -276,7 +276,7 @@ async fn alarms_on_the_platforms_metrics_ring_and_fall_silent() {
         match phase {
             "full" => disk.fail(Fault::Full, 0),
             "slow" => disk.mend(),
-            "busy" => busy = Some(keep_busy(&scene)),
+            "busy" => busy = Some(keep_busy(&scene).await),
             "dead" => {
                 busy = None;
                 scene.serve.kill();

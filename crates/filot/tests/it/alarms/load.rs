@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use serde_json::json;
 
 use super::{Scene, now};
+use crate::http::server::PASSWORD;
 
 /// What a process used at a moment: seconds of processors so far, and bytes of memory.
 fn used(process: u32) -> Option<(f64, f64)> {
@@ -53,20 +55,28 @@ impl Task {
 }
 
 /// Keeps a service busy until it is dropped: uploads that are held in the middle, and requests without end.
-pub(super) fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
+pub(super) async fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
     let mut tasks = tokio::task::JoinSet::new();
-    // As many as there is room for in what is set aside for bodies.
-    for _ in 0..10 {
-        let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
+    // One account may take a third of what is set aside for bodies.
+    let mut accounts = vec![scene.access.clone()];
+    for name in ["second", "third"] {
+        let account = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
+        let account = scene.serve.post(&scene.http, "/auth/register", account).await;
+        accounts.push(account["accessToken"].as_str().unwrap().to_owned());
+    }
+    // As many as there is room for.
+    for access in accounts.iter().cycle().take(10).cloned() {
+        let (http, address) = (scene.http.clone(), scene.serve.address.clone());
+        let busy = access.clone();
         tasks.spawn(async move {
-            let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&access);
+            let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&busy);
             // Each is given up after a while, and sent again.
             loop {
                 let _ = upload.try_clone().unwrap().multipart(held()).send().await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        let (http, address, access) = (scene.http.clone(), scene.serve.address.clone(), scene.access.clone());
+        let (http, address) = (scene.http.clone(), scene.serve.address.clone());
         tasks.spawn(async move {
             loop {
                 let _ = http.get(format!("{address}/documents")).bearer_auth(&access).send().await;
