@@ -6,6 +6,7 @@ mod lens;
 mod light;
 mod obstacles;
 mod shot;
+mod surfaces;
 
 pub(crate) use backdrop::Backdrop;
 pub use backdrop::Ground;
@@ -73,6 +74,11 @@ fn expose(shot: &Shot, sheet: &Sheet, backdrop: &Backdrop, dice: &mut Dice) -> R
                     let shadow =
                         ramp(soft, -0.3 * soft, rounded_distance(sheet, u - drop, v - 0.5 * drop.abs()));
                     ground = ground.map(|c| c * (1.0 - dark * shadow));
+                }
+                if edge > 0.0 && edge < shot.rim {
+                    // Clear foil, its own edge a line of light.
+                    let glint = ramp(0.5, 0.0, shot.rim - edge);
+                    ground = mix3(ground, [244.0; 3], 0.16 + 0.4 * glint);
                 }
                 if cover > 0.0 { mix3(ground, sample(sheet, u, v), cover) } else { ground }
             } else {

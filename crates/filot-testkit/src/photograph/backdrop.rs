@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::surfaces;
 use crate::dice::Dice;
 use crate::lettering::{Face, Style};
 use crate::noise::{Noise, mix, mix3, ramp, wave};
 use crate::resident;
+use crate::scene::Neighbour;
 use crate::sheet::{Extent, Sheet};
 
 /// Kinds of ground.
@@ -29,6 +31,14 @@ pub enum Ground {
     Screen,
     /// What a phone shows around a picture.
     App,
+    /// Keys of a keyboard.
+    Keyboard,
+    /// Cloth with stripes in two directions.
+    Plaid,
+    /// A page of tables and lines, which lean as the page does.
+    Form,
+    /// Lined or squared paper.
+    Ruled,
 }
 
 /// A ground with its colours and structure drawn.
@@ -42,6 +52,7 @@ pub(crate) struct Backdrop {
     turn: (f32, f32),
     page: Option<Sheet>,
     mat: Option<Mat>,
+    neighbours: Vec<Neighbour>,
 }
 
 /// A sheet or a pad that the card lies on, with straight edges of its own.
@@ -110,7 +121,16 @@ impl Backdrop {
             Ground::Room => {
                 (any_colour(dice, 20.0, 120.0), any_colour(dice, 150.0, 250.0), dice.range(30.0, 90.0))
             }
-            Ground::Print | Ground::Paper => {
+            Ground::Keyboard => {
+                (any_colour(dice, 15.0, 235.0), any_colour(dice, 5.0, 90.0), dice.range(13.0, 20.0))
+            }
+            Ground::Plaid => {
+                (any_colour(dice, 60.0, 240.0), any_colour(dice, 20.0, 200.0), dice.range(6.0, 45.0))
+            }
+            Ground::Ruled => {
+                (any_colour(dice, 215.0, 250.0), any_colour(dice, 90.0, 200.0), dice.range(4.5, 9.0))
+            }
+            Ground::Print | Ground::Paper | Ground::Form => {
                 let light = dice.range(226.0, 252.0);
                 ([light, light, light - dice.range(0.0, 10.0)], [light - 6.0; 3], 40.0)
             }
@@ -122,19 +142,38 @@ impl Backdrop {
             }
         };
         let angle = if matches!(kind, Ground::Screen | Ground::App) { 0.0 } else { dice.range(-1.6, 1.6) };
-        let turn = if kind == Ground::Print { dice.range(-0.4, 0.4) } else { angle }.sin_cos();
+        let turn = if matches!(kind, Ground::Print | Ground::Form) { dice.range(-0.4, 0.4) } else { angle }
+            .sin_cos();
         let page = match kind {
             Ground::Print => Some(printed_page(dice, colour)),
+            Ground::Form => Some(surfaces::form(dice, colour)),
             Ground::App | Ground::Screen => Some(shown_app(dice, colour)),
             _ => None,
         };
         let flat = matches!(kind, Ground::Room | Ground::Paper | Ground::Screen | Ground::App);
         let mat = (!flat && dice.chance(0.12)).then(|| Mat::draw(dice));
-        Self { kind, noise, colour, other, grain, turn, page, mat }
+        Self { kind, noise, colour, other, grain, turn, page, mat, neighbours: Vec::new() }
+    }
+
+    /// Lays other things beside the card.
+    pub(crate) fn lay(&mut self, neighbours: Vec<Neighbour>) {
+        self.neighbours = neighbours;
     }
 
     /// Colour (0 to 255) of the ground at a position.
     pub(crate) fn colour(&self, x: f32, y: f32) -> [f32; 3] {
+        let mut shade = 1.0;
+        for neighbour in &self.neighbours {
+            let (edge, u, v) = neighbour.reach(x, y);
+            if edge < 0.0 {
+                return super::sample(&neighbour.sheet, u, v);
+            }
+            shade *= 1.0 - 0.3 * ramp(1.5, 0.0, edge);
+        }
+        self.bare(x, y).map(|c| c * shade)
+    }
+
+    fn bare(&self, x: f32, y: f32) -> [f32; 3] {
         if let Some(mat) = self.mat.as_ref().filter(|mat| mat.covers(x, y)) {
             return mat.colour.map(|c| c * (1.0 + 0.03 * self.noise.at(x * 0.05, y * 0.05)));
         }
@@ -182,7 +221,12 @@ impl Backdrop {
                 let tone = mix3(self.colour, self.other, ramp(-0.4, 0.6, a) * (0.35 + 0.65 * shelf));
                 [tone[0] * (1.0 + 0.25 * b), tone[1], tone[2] * (1.0 - 0.25 * b)]
             }
-            Ground::Print => self.page.as_ref().map_or(self.colour, |page| {
+            Ground::Keyboard => {
+                surfaces::keyboard(&self.noise, [self.colour, self.other], self.grain, [u, v])
+            }
+            Ground::Plaid => surfaces::plaid(&self.noise, [self.colour, self.other], self.grain, [u, v]),
+            Ground::Ruled => surfaces::ruled(&self.noise, [self.colour, self.other], self.grain, [u, v]),
+            Ground::Print | Ground::Form => self.page.as_ref().map_or(self.colour, |page| {
                 let at = |mm: f32, size: f32, limit: u32| {
                     ((mm.rem_euclid(size) * page.scale) as u32).min(limit.saturating_sub(1))
                 };

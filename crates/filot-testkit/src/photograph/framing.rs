@@ -51,7 +51,7 @@ pub(super) fn place(
     };
     let mut size = [1600.0_f32, 1200.0];
     let mut width = 0.0;
-    for _ in 0..24 {
+    for _ in 0..if wishes.scene.sketch { 0 } else { 24 } {
         let long = wishes.long_side.unwrap_or_else(|| *dice.weighted(lengths)) as f32;
         let aspect = if stance.cropped {
             (sheet[0] / sheet[1]).max(sheet[1] / sheet[0]) * dice.range(0.99, 1.01)
@@ -80,7 +80,11 @@ pub(super) fn place(
             break;
         }
     }
+    if wishes.scene.sketch {
+        (size, width) = sketch(dice, wishes, [box_w, box_h], stance.cropped);
+    }
     let (roll, tilt) = match wishes.medium {
+        _ if wishes.scene.any_angle => (0.8, limits.tilt.max(0.3)),
         Medium::Screenshot => (0.0, 0.0),
         _ if stance.flat => (limits.roll * 0.6, 0.0),
         _ if stance.cropped => (0.012, 0.03),
@@ -100,6 +104,22 @@ pub(super) fn place(
         push_out(dice, &mut placement, size, share);
     }
     ([size[0] as u32, size[1] as u32], placement)
+}
+
+/// Size of a small picture and width of the sheet in it: anything from a card far away to one that fills the frame.
+fn sketch(dice: &mut Dice, wishes: &Wishes, [box_w, box_h]: [f32; 2], cropped: bool) -> ([f32; 2], f32) {
+    let long = wishes.long_side.unwrap_or(480) as f32;
+    let aspect = match cropped {
+        true => 1.586 * dice.range(0.97, 1.03),
+        false => {
+            *dice.weighted(&[(1.333, 5.0), (1.6, 2.0), (1.778, 2.0), (1.5, 0.7), (1.0, 0.6), (2.1, 0.5)])
+        }
+    };
+    let wide = (box_w > box_h) == (cropped || dice.chance(0.75));
+    let size = if wide { [long, (long / aspect).round()] } else { [(long / aspect).round(), long] };
+    let most = (size[0] / box_w).min(size[1] / box_h);
+    let fill = if cropped { dice.range(0.95, 1.0) } else { dice.range(0.3, 0.95) };
+    (size, most * fill)
 }
 
 fn bounds(placement: &Placement) -> [f32; 4] {

@@ -5,6 +5,7 @@ use super::framing::{self, Stance};
 use super::obstacles::{Finger, Glare};
 use crate::dice::Dice;
 use crate::pose::{Placement, Pose, card_width};
+use crate::scene::Scene;
 use crate::truth::{Capture, Medium, Tier};
 
 /// What a caller asks of a picture; the rest is drawn.
@@ -18,6 +19,7 @@ pub(crate) struct Wishes {
     pub(crate) long_side: Option<u32>,
     /// Share of the sheet that shall lie outside the picture, for half cards.
     pub(crate) beyond: Option<f32>,
+    pub(crate) scene: Scene,
 }
 
 /// Everything about one picture that is not print.
@@ -49,6 +51,8 @@ pub(crate) struct Shot {
     pub(crate) scratches: u32,
     pub(crate) fingers: Vec<Finger>,
     pub(crate) glare: Vec<Glare>,
+    /// Width of the clear rim of a laminated card in millimetres.
+    pub(crate) rim: f32,
 }
 
 /// Limits of a tier. Lengths are shares of the card's width in pixels, so that print stays legible to a person.
@@ -207,16 +211,20 @@ impl Shot {
 
         let mut file = dice.branch(6);
         let worn = file.chance(limits.worn);
+        let exif = if flat || file.chance(0.78) { 1 } else { *file.pick(&[3, 6, 6, 8]) };
+        let quality = u8::try_from(file.int(limits.quality.0, limits.quality.1)).unwrap_or(90);
+        let halve_colour = file.chance(0.75);
+        let usual_ground = ground(&mut file, wishes.medium);
         Self {
             medium: wishes.medium,
             size,
             placement,
             pose,
             turns,
-            exif: if flat || file.chance(0.78) { 1 } else { *file.pick(&[3, 6, 6, 8]) },
-            quality: u8::try_from(file.int(limits.quality.0, limits.quality.1)).unwrap_or(90),
-            halve_colour: file.chance(0.75),
-            ground: ground(&mut file, wishes.medium),
+            exif: if wishes.scene.sketch { 1 } else { exif },
+            quality,
+            halve_colour,
+            ground: wishes.scene.ground.unwrap_or(usual_ground),
             blur: round(blur, 100.0),
             motion: round(motion, 10.0),
             motion_angle: glass.range(0.0, std::f32::consts::PI),
@@ -234,6 +242,7 @@ impl Shot {
             scratches: if worn { file.int(1, 7) } else { 0 },
             fingers,
             glare,
+            rim: wishes.scene.rim,
         }
     }
 
@@ -308,7 +317,7 @@ mod tests {
     const CARD: [f32; 2] = [85.6, 53.98];
 
     fn wishes(tier: Tier, medium: Medium) -> Wishes {
-        Wishes { tier, medium, uncovered: false, long_side: None, beyond: None }
+        Wishes { tier, medium, uncovered: false, long_side: None, beyond: None, scene: Scene::default() }
     }
 
     #[test]
