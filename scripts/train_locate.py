@@ -4,7 +4,8 @@
     train_locate.py first|second FOLDER CHECKPOINT [--minutes M] [--rate R] [--check FOLDER] [--export FILE.onnx]
 
 FOLDER holds the shards of `training_scenes`; new ones are taken in while training runs. The same command goes on from the
-checkpoint after an interruption and ends when all its minutes of CPU time are used, however busy the machine is. What is checked and exported is the moving mean of the
+checkpoint after an interruption and ends when all its minutes of CPU time are used, however busy the machine is. What is
+checked and exported is the moving mean of the
 weights.
 """
 
