@@ -5,43 +5,21 @@
 //! dashes, slashes and apostrophes too. `MODELS` also holds the ONNX Runtime library.
 #![expect(clippy::print_stdout, reason = "a command line tool")]
 
+mod truth;
+
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use filot_cards::assess::read_card;
 use filot_cards::checks::Outcome;
 use filot_cards::decide::{Decision, Policy};
-use filot_cards::field::FieldKey;
 use filot_cards::kind::DeclaredType;
 use filot_ocr::image::{Limits, Photo};
 use filot_ocr::models::Models;
 use filot_ocr::native::NativeEngine;
 use serde_json::Value;
 
-/// Names of the truth file and the fields they are about.
-const NAMES: [(&str, FieldKey); 21] = [
-    ("nik", FieldKey::Nik),
-    ("nama", FieldKey::Name),
-    ("tempat_lahir", FieldKey::BirthPlace),
-    ("tanggal_lahir", FieldKey::BirthDate),
-    ("jenis_kelamin", FieldKey::Gender),
-    ("gol_darah", FieldKey::BloodType),
-    ("alamat", FieldKey::Address),
-    ("rt_rw", FieldKey::RtRw),
-    ("kel_desa", FieldKey::Village),
-    ("kecamatan", FieldKey::District),
-    ("agama", FieldKey::Religion),
-    ("status_perkawinan", FieldKey::MaritalStatus),
-    ("pekerjaan", FieldKey::Occupation),
-    ("kewarganegaraan", FieldKey::Nationality),
-    ("berlaku_hingga", FieldKey::ValidUntil),
-    ("provinsi", FieldKey::Province),
-    ("kota", FieldKey::Regency),
-    ("npwp", FieldKey::NpwpNumber),
-    ("npwp16", FieldKey::Npwp16),
-    ("kpp", FieldKey::TaxOffice),
-    ("tanggal_terdaftar", FieldKey::RegisteredDate),
-];
+use truth::NAMES;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -5,6 +5,8 @@
 //! blanks and punctuation.
 #![expect(clippy::print_stdout, reason = "a command line tool")]
 
+mod truth;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -17,31 +19,7 @@ use filot_cards::kind::DeclaredType;
 use filot_ocr::page::Page;
 use serde_json::Value;
 
-/// Names of the truth file and the fields they are about.
-const NAMES: [(&str, FieldKey); 22] = [
-    ("nik", FieldKey::Nik),
-    ("nama", FieldKey::Name),
-    ("tempat_lahir", FieldKey::BirthPlace),
-    ("tanggal_lahir", FieldKey::BirthDate),
-    ("jenis_kelamin", FieldKey::Gender),
-    ("gol_darah", FieldKey::BloodType),
-    ("alamat", FieldKey::Address),
-    ("rt_rw", FieldKey::RtRw),
-    ("kel_desa", FieldKey::Village),
-    ("kecamatan", FieldKey::District),
-    ("agama", FieldKey::Religion),
-    ("status_perkawinan", FieldKey::MaritalStatus),
-    ("pekerjaan", FieldKey::Occupation),
-    ("kewarganegaraan", FieldKey::Nationality),
-    ("berlaku_hingga", FieldKey::ValidUntil),
-    ("provinsi", FieldKey::Province),
-    ("kota", FieldKey::Regency),
-    ("npwp", FieldKey::NpwpNumber),
-    ("npwp16", FieldKey::Npwp16),
-    ("kpp", FieldKey::TaxOffice),
-    ("tanggal_terdaftar", FieldKey::RegisteredDate),
-    ("kabupaten", FieldKey::Regency),
-];
+use truth::NAMES;
 
 #[derive(Default)]
 struct Tally {
