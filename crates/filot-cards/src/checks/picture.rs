@@ -18,9 +18,9 @@ const PALE: f32 = 0.18;
 /// Mean saturation below which a picture has no colour, and the median brightness above which that is a copier's work:
 /// copiers turn the card's ground white, cameras and scanners in grey mode leave it grey.
 const GREY: f32 = 0.035;
+const COPIED: f32 = 0.80;
 /// Mean saturation of a file that has no colour at all, whatever its brightness: a camera leaves some.
 const COLOURLESS: f32 = 0.004;
-const COPIED: f32 = 0.80;
 /// Strength of periodic patterns: what 2 of 100 genuine cards exceed. A suspicion only, so it costs the approval, not
 /// the card.
 const PERIODIC: f32 = 0.5;
