@@ -82,29 +82,31 @@ mod tests {
         // One in a group of its own, and a wrapper that waits for it.
         let child = command.args(["--wait", "sh", "-c", "set -m; sleep 74 & wait"]).spawn();
         let mut child = child.expect("util-linux has setsid");
-        let own = |name: &str| {
+        // Exactly: the command lines of the shell and of what starts it hold these words too, the latter while it is still
+        // of the session of this test.
+        let own = || {
             let all =
                 fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
             all.filter(|number| {
-                fs::read_to_string(format!("/proc/{number}/cmdline"))
-                    .is_ok_and(|line| line.replace('\0', " ").contains(name))
+                fs::read(format!("/proc/{number}/cmdline")).is_ok_and(|line| line == b"sleep\x0074\0")
             })
             .collect::<Vec<_>>()
         };
         let started = std::time::Instant::now();
-        while own("sleep 74 ").is_empty() {
+        while own().is_empty() {
             assert!(started.elapsed() < Duration::from_secs(20));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(memory(std::process::id()).unwrap() > 1 << 20);
-        let sleeping = own("sleep 74 ").remove(0);
+        let sleeping = own().remove(0);
         let stat = fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap();
         let leader: u32 =
             stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().parse().unwrap();
+        assert_ne!(leader.cast_signed(), nix::unistd::getsid(None).unwrap().as_raw());
         assert!(session(leader).len() >= 2);
         kill_session(leader);
         child.wait().unwrap();
-        while !own("sleep 74 ").is_empty() {
+        while !own().is_empty() {
             assert!(started.elapsed() < Duration::from_secs(20), "left behind");
             std::thread::sleep(Duration::from_millis(10));
         }
