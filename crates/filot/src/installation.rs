@@ -2,14 +2,18 @@
 //!
 //! The database has an id, the file store a mark with the same id. A database that meets the mark of another one, or files
 //! of accounts that it does not know, or none of its own files, is at the wrong place: a typo in an address, an empty
-//! database after a failover, a bucket that two share. A database of the right id that does not know the audit entry of
-//! the mark is an older one, or one that went another way since: it serves, and takes no file to be forgotten for a day.
+//! database after a failover, a bucket that two share.
+//!
+//! A database of the right id that does not know the audit entry of the mark was set back to an earlier time, or has a copy
+//! that goes on with the same files. It serves, writes an entry and a mark of its own, and takes no file to be forgotten for
+//! a day. A copy does not know that entry, and does the same: while two of them live, neither erases anything. Since each
+//! renews its mark every day, with an entry where the trail has no new one, no copy stays unnoticed.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -25,6 +29,8 @@ use crate::store::{self, Actor, AuditEntry, Installation, Store};
 const SAMPLE: u64 = 20;
 /// Files whose owners are looked up when the store has no mark.
 const MAX_OWNERS: usize = 1000;
+/// A mark that tells nothing new is renewed after so long.
+const RENEWED_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// How long a start waits for the file store. One that is down is no reason not to serve.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -71,7 +77,7 @@ pub enum Standing {
 pub enum Why {
     /// The database was made, upgraded or restored a short while ago.
     New,
-    /// The file store knows what this database does not: it was set back, or another one goes on with the same files.
+    /// The file store knew what this database did not: it was set back, or another one goes on with the same files.
     Behind,
 }
 
@@ -79,7 +85,10 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::New => "the database was made, upgraded or restored less than a day ago",
-            Self::Behind => "the file store knows of changes that this database does not: it is an older one",
+            Self::Behind => {
+                "the file store knows of changes that this database does not: it was set back, or a copy of it goes on \
+                 with the same files"
+            }
         })
     }
 }
@@ -108,12 +117,8 @@ pub async fn agree(store: &Store, blobs: &Blobs) -> Result<Standing> {
         look = self::look(store, blobs).await?.1;
     }
     match look {
-        Look::Known(_) if own.unknown_head.is_some() => {
-            store.forget_unknown_head().await?;
-            Ok(quiet(&own, store, Why::New))
-        }
-        Look::Known(_) | Look::Unmarked => Ok(quiet(&own, store, Why::New)),
-        Look::Unknown(mark) => stand_behind(store, blobs, &own, &mark).await,
+        Look::Known(_) | Look::Unmarked => Ok(quiet(&own, store)),
+        Look::Unknown(mark) => claim(store, blobs, &own, &mark).await,
     }
 }
 
@@ -124,11 +129,8 @@ pub async fn agree(store: &Store, blobs: &Blobs) -> Result<Standing> {
 pub async fn standing(store: &Store, blobs: &Blobs) -> Result<Standing> {
     let (own, look) = look(store, blobs).await?;
     Ok(match look {
-        Look::Known(_) | Look::Unmarked => quiet(&own, store, Why::New),
-        Look::Unknown(_) => {
-            let until = own.quiet_until.unwrap_or_else(|| store.now_at() + store::QUIET);
-            Standing::Quiet { until, why: Why::Behind }
-        }
+        Look::Known(_) | Look::Unmarked => quiet(&own, store),
+        Look::Unknown(_) => Standing::Quiet { until: store.now_at() + store::QUIET, why: Why::Behind },
     })
 }
 
@@ -139,10 +141,6 @@ pub async fn standing(store: &Store, blobs: &Blobs) -> Result<Standing> {
 pub async fn agree_at_start(app: &App) -> Result<()> {
     let agreed = tokio::time::timeout(START_TIMEOUT, agree(&app.store, &app.blobs)).await;
     match agreed {
-        Ok(Ok(Standing::Quiet { until, why: Why::Behind })) => {
-            warn!(%until, "{}; no file is taken to be forgotten until then", Why::Behind);
-            Ok(())
-        }
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Error::Blobs(error))) if !matches!(error, blobs::Error::Mark) => {
             warn!(%error, "whether the files are those of this database is not known yet");
@@ -158,19 +156,23 @@ pub async fn agree_at_start(app: &App) -> Result<()> {
     }
 }
 
-/// Notes in the file store how far the database has come, if it knows what stands there.
+/// Notes in the file store how far the database has come, if it knows what stands there. When it has not come further for
+/// long, an entry is written: a copy of the database that has come no further either would take the mark for its own.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn note_progress(app: &App) -> Result<()> {
     let (own, look) = look(&app.store, &app.blobs).await?;
-    if let Look::Known(mark) = look {
-        let now = mark_of(&app.store, &own).await?;
-        if now.audit_hash != mark.audit_hash {
-            app.blobs.write_mark(&now).await?;
+    let Look::Known(mark) = look else { return Ok(()) };
+    let mut now = mark_of(&app.store, &own).await?;
+    if now.audit_hash == mark.audit_hash {
+        if now.written_at.duration_since(mark.written_at) < RENEWED_AFTER {
+            return Ok(());
         }
+        app.store.audit(entry(&own, &Actor::System, "files.mark")).await?;
+        now = mark_of(&app.store, &own).await?;
     }
-    Ok(())
+    Ok(app.blobs.write_mark(&now).await?)
 }
 
 /// Has this database take over the files, whosever they were, and the trail tell of it. What it does not know is not taken
@@ -186,15 +188,8 @@ pub async fn adopt(store: &Store, blobs: &Blobs) -> Result<Uuid> {
         Err(error) => return Err(error.into()),
     };
     store.keep_quiet(None).await?;
-    let entry = AuditEntry {
-        actor: &Actor::Operator,
-        action: "files.adopt",
-        subject: format!("installation:{}", own.id),
-        reason: None,
-        before: former,
-        after: Some(own.id.to_string()),
-    };
-    store.audit(entry).await?;
+    let adopted = entry(&own, &Actor::Operator, "files.adopt");
+    store.audit(AuditEntry { before: former, after: Some(own.id.to_string()), ..adopted }).await?;
     blobs.write_mark(&mark_of(store, &own).await?).await?;
     Ok(own.id)
 }
@@ -240,28 +235,29 @@ async fn could_be_ours(store: &Store, blobs: &Blobs, own: &Installation) -> Resu
     if owners.is_subset(&known) { Ok(()) } else { Err(Error::Strangers { place, database }) }
 }
 
-fn quiet(own: &Installation, store: &Store, why: Why) -> Standing {
+fn quiet(own: &Installation, store: &Store) -> Standing {
+    let why = if own.unknown_head.is_some() { Why::Behind } else { Why::New };
     match own.quiet_until.filter(|until| *until > store.now_at()) {
         Some(until) => Standing::Quiet { until, why },
         None => Standing::Agreed,
     }
 }
 
-/// The database lacks what the mark tells of. The first time, and each time that somebody else has written the mark anew,
-/// a day of quiet begins; after a day in which nobody did, this database is the one that goes on.
-async fn stand_behind(store: &Store, blobs: &Blobs, own: &Installation, mark: &Mark) -> Result<Standing> {
-    let why = Why::Behind;
-    if own.unknown_head.as_deref() != Some(&mark.audit_hash) {
-        let until = store.keep_quiet(Some(&mark.audit_hash)).await?;
-        return Ok(Standing::Quiet { until, why });
-    }
-    if let Standing::Quiet { until, .. } = quiet(own, store, why) {
-        return Ok(Standing::Quiet { until, why });
-    }
+/// Begins a day of quiet because the database lacks what the mark tells of, and marks the files as its own, with an entry
+/// that a copy of this database lacks in turn.
+async fn claim(store: &Store, blobs: &Blobs, own: &Installation, mark: &Mark) -> Result<Standing> {
+    let until = store.keep_quiet(Some(&mark.audit_hash)).await?;
+    let claim = entry(own, &Actor::System, "files.claim");
+    store.audit(AuditEntry { before: Some(mark.audit_hash.clone()), ..claim }).await?;
     blobs.write_mark(&mark_of(store, own).await?).await?;
-    store.forget_unknown_head().await?;
-    warn!(installation = %own.id, "the database was set back and goes on from there; files that it lacks are quarantined");
-    Ok(Standing::Agreed)
+    metrics::counter!("filot_file_claims_total").increment(1);
+    warn!(installation = %own.id, %until, "{}; no file is taken to be forgotten until then", Why::Behind);
+    Ok(Standing::Quiet { until, why: Why::Behind })
+}
+
+fn entry<'a>(own: &Installation, actor: &'a Actor, action: &'static str) -> AuditEntry<'a> {
+    let subject = format!("installation:{}", own.id);
+    AuditEntry { actor, action, subject, reason: None, before: None, after: None }
 }
 
 /// What the mark says of a database as it is now.

@@ -5,7 +5,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::entity::{audit, documents, installation, users};
+use super::entity::{audit, documents, installation, quarantine, users};
 use super::{Error, Result, Store, Write, from_utc, to_utc};
 use crate::document::UserId;
 
@@ -21,7 +21,7 @@ pub struct Installation {
     pub id: Uuid,
     /// Until then no file is taken to be forgotten.
     pub quiet_until: Option<Timestamp>,
-    /// Hash of the audit entry that the file store knows and this database does not.
+    /// Hash of the audit entry that the file store knew and this database did not when the quiet began.
     pub unknown_head: Option<String>,
     /// Whether what was deleted before deleting overwrote is overwritten.
     pub scrubbed: bool,
@@ -61,29 +61,23 @@ impl Store {
         })
     }
 
-    /// Takes no file to be forgotten for [`QUIET`]; `unknown_head` is what the file store knows and this database does
-    /// not.
+    /// Takes no file to be forgotten for [`QUIET`], and begins the clocks of the quarantined anew after it; `unknown_head`
+    /// is what the file store knows and this database does not.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn keep_quiet(&self, unknown_head: Option<&str>) -> Result<Timestamp> {
         let until = self.clock.now() + QUIET;
+        let tx = self.begin().await?;
+        quarantine::Entity::delete_many().exec(&tx.tx).await?;
         let change = installation::ActiveModel {
             quiet_until: Set(Some(to_utc(until))),
             unknown_head: Set(unknown_head.map(str::to_owned)),
             ..Default::default()
         };
-        self.change_installation(change).await?;
+        change_installation(&tx, change).await?;
+        tx.commit().await?;
         Ok(until)
-    }
-
-    /// The file store knows nothing any longer that this database does not.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn forget_unknown_head(&self) -> Result<()> {
-        self.change_installation(installation::ActiveModel { unknown_head: Set(None), ..Default::default() })
-            .await
     }
 
     /// What was deleted in former times is overwritten.
@@ -92,16 +86,8 @@ impl Store {
     /// When the database does not answer.
     pub async fn note_scrubbed(&self) -> Result<()> {
         let scrubbed_at = Set(Some(self.now()));
-        self.change_installation(installation::ActiveModel { scrubbed_at, ..Default::default() }).await
-    }
-
-    async fn change_installation(&self, change: installation::ActiveModel) -> Result<()> {
         let tx = self.begin().await?;
-        installation::Entity::update_many()
-            .set(change)
-            .filter(installation::Column::Id.eq(ROW))
-            .exec(&tx.tx)
-            .await?;
+        change_installation(&tx, installation::ActiveModel { scrubbed_at, ..Default::default() }).await?;
         tx.commit().await
     }
 
@@ -153,4 +139,10 @@ impl Store {
             .await?;
         Ok(known.into_iter().map(UserId).collect())
     }
+}
+
+async fn change_installation(tx: &Write, change: installation::ActiveModel) -> Result<()> {
+    let row = installation::Column::Id.eq(ROW);
+    installation::Entity::update_many().set(change).filter(row).exec(&tx.tx).await?;
+    Ok(())
 }

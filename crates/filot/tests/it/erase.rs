@@ -259,7 +259,7 @@ async fn an_older_one_waits(world: &World, before: &BTreeMap<String, Bytes>) {
     let standing = installation::standing(&older.store, &older.blobs).await.unwrap();
     assert!(matches!(standing, Standing::Quiet { why: Why::Behind, .. }), "{standing:?}");
     let told = world.doctor("older", "home");
-    assert!(told.contains("does not: it is an older one"), "{told}");
+    assert!(told.contains("does not: it was set back"), "{told}");
     for search in a_day_of_searches(&older, clock, &SweepRules::of(&older)).await {
         let search = search.unwrap();
         assert_eq!((search.unknown, search.strangers, search.erased), (3, 3, 0), "{search:?}");
@@ -279,6 +279,62 @@ async fn an_older_one_waits(world: &World, before: &BTreeMap<String, Bytes>) {
     }
     older.store.clone().close().await.unwrap();
     assert_eq!(&world.files().await, before);
+}
+
+/// Two databases of one installation on the same files: while both live, neither erases what the other has stored, though
+/// one of them has nothing to write for longer than a quarantine; when one is gone, the other goes on alone.
+async fn a_copy_goes_on_beside(world: World) {
+    let first_day = later();
+    world.make("home").await;
+    let home = world.start("home", "home", first_day).await.unwrap();
+    let user = make_user(&home).await;
+    store_files(&home, user, 2).await;
+    installation::note_progress(&home).await.unwrap();
+    home.store.clone().close().await.unwrap();
+    world.copy("home", "copy").await;
+
+    // The copy has come no further; then the home stores more, and is idle from there.
+    let clock = Clock::by_hand(first_day.now() + SignedDuration::from_hours(30));
+    let home = world.start("home", "home", clock).await.unwrap();
+    let copy = world.start("copy", "home", clock).await.unwrap();
+    store_files(&home, user, 3).await;
+    let before = world.files().await;
+    let (mut most, mut erased) = (0, 0);
+    for _ in 0..12 * 24 {
+        clock.advance(SignedDuration::from_hours(1));
+        for app in [&copy, &home] {
+            installation::note_progress(app).await.unwrap();
+            let swept = sweep_files(app, &SweepRules::of(app)).await.unwrap();
+            most = most.max(swept.unknown);
+            erased += swept.erased;
+        }
+    }
+    assert_eq!((most, erased), (3, 0));
+    assert_eq!(world.files().await, before);
+    let told = world.doctor("copy", "home");
+    assert!(told.contains("or a copy of it goes on"), "{told}");
+
+    // The quarantine begins when the home has been silent for a day, and no earlier.
+    home.store.clone().close().await.unwrap();
+    let mut hours = 0;
+    while erased == 0 && hours < 30 * 24 {
+        clock.advance(SignedDuration::from_hours(1));
+        hours += 1;
+        installation::note_progress(&copy).await.unwrap();
+        erased += sweep_files(&copy, &SweepRules::of(&copy)).await.unwrap().erased;
+    }
+    assert!((8 * 24 - 2..9 * 24).contains(&hours), "{hours}");
+    assert_eq!(erased, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_goes_on_beside_sqlite() {
+    a_copy_goes_on_beside(World::new(false, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_goes_on_beside_postgres() {
+    a_copy_goes_on_beside(World::new(true, false).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
