@@ -1,6 +1,7 @@
 //! The seam between pictures and cards: whoever reads text implements [`OcrEngine`].
 
 use crate::image::Photo;
+use crate::locate::Located;
 use crate::page::{Line, Page, Quad, Rect};
 
 /// Characters that a region can hold.
@@ -43,6 +44,8 @@ pub struct Region {
 pub struct Reading {
     pub page: Page,
     pub(crate) canvas: crate::canvas::Canvas,
+    /// The card as the networks located it, where its frame is theirs.
+    pub located: Option<Located>,
     /// Milliseconds of CPU work by stage.
     pub timing: Timing,
 }
@@ -55,6 +58,9 @@ pub struct Timing {
     pub find: f32,
     pub detect: f32,
     pub recognize: f32,
+    /// Whether the networks that locate the card were unsure, so that it was searched by its edges and its text.
+    #[serde(skip)]
+    pub searched: bool,
 }
 
 /// Reads text. Synchronous and CPU-bound: call it off the async threads, one call per core.

@@ -156,7 +156,7 @@ mod tests {
                 lines: Vec::new(),
                 quality: quality::measure(&canvas, &[], photo),
             };
-            Ok(Reading { page, canvas, timing: Timing::default() })
+            Ok(Reading { page, canvas, located: None, timing: Timing::default() })
         }
 
         fn reread(&self, _: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {

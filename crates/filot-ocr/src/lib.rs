@@ -10,6 +10,7 @@ mod geometry;
 pub mod image;
 mod large_text;
 mod layout;
+pub mod locate;
 pub mod models;
 mod moire;
 mod morphology;

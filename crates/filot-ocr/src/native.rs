@@ -1,36 +1,29 @@
 //! The reader of this crate: finds the card, detects lines, recognises them.
 
+mod straighten;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::canvas::{Canvas, Pyramid};
-use crate::contrast::{clean, is_noisy, stretch};
-use crate::detect::{TextBox, detect, network_size};
+use crate::detect::{TextBox, network_size};
 use crate::engine::{Alphabet, Error, OcrEngine, Reading, Region, Timing, View};
 use crate::geometry::Homography;
 use crate::image::Photo;
 use crate::large_text;
-use crate::layout;
+use crate::locate::{Located, Locator};
 use crate::models::Models;
-use crate::outline::{
-    BORDER_MM, FoundCard, OutlineSearch, card_canvas, crosses_border, on_card, whole_frame,
-};
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad, Rect};
+use crate::outline::{BORDER_MM, whole_frame};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad};
 use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
 use crate::rectify::{contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 use crate::strips::{certainty, line, read_with, recognise_with, weakest};
+use straighten::{CARD_MARGIN_MM, SEARCH_SIDE, Straightened};
 
-/// Longer side of the picture in which the detector looks for the direction and the extent of the text, in pixels; and of
-/// the straightened one in which it looks for the lines.
-const OVERVIEW_SIDE: f32 = 480.0;
-const SEARCH_SIDE: f32 = 640.0;
-/// With fewer lines than this in the whole photo, it is searched again, at this size and with its contrast evened out.
-const FEW_LINES: usize = 7;
-const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
 /// Width of the lines that are read for it, in heights: a dozen characters.
@@ -46,22 +39,11 @@ const FAIRLY_SURE: f32 = 0.6;
 /// of a portrait, and a field's short value is read again anyway.
 const SHORTEST: usize = 2;
 const SHORTEST_CLEANED: usize = 4;
-/// Window, in pixels, over which contrast is evened out for the detector: a few lines of text.
-const DETECTION_WINDOW: usize = 61;
-/// Lines are sought this far beyond the found outline, which may lie a little inside the card.
-const CARD_MARGIN_MM: f32 = 1.0;
-/// A card with fewer rows than this was hardly seen, and how many pixels of smoothing may help.
-const FEW_ON_CARD: usize = 9;
-const SMOOTH_SEARCH: f32 = 1.8;
-/// With this many lines cut, an outline that does not show all around is wrong.
-const MAX_CUT_LINES: usize = 3;
-/// Share of the lines seen inside the outline at first that must be found again on the card.
-const MIN_TEXT_KEPT: f32 = 0.6;
-
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
 pub struct NativeEngine {
     detector: Pool,
     recognizer: Recognizer,
+    locator: Locator,
     kind: RuntimeKind,
     name: String,
 }
@@ -98,8 +80,9 @@ impl NativeEngine {
         let strip = [1, 3, STRIP_HEIGHT as usize, 320];
         let recognizer = runtime.load(&models.recognizer, readers, strip)?;
         let recognizer = Recognizer::new(recognizer, models.charset.clone());
+        let locator = Locator::load(runtime, readers)?;
         let kind = runtime.kind();
-        Ok(Self { detector, recognizer, kind, name: format!("native/{}", kind.name()) })
+        Ok(Self { detector, recognizer, locator, kind, name: format!("native/{}", kind.name()) })
     }
 
     /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
@@ -109,6 +92,7 @@ impl NativeEngine {
         Self {
             detector: self.detector.shared_until(&left),
             recognizer: self.recognizer.shared_until(&left),
+            locator: self.locator.shared_until(&left),
             ..self
         }
     }
@@ -117,123 +101,11 @@ impl NativeEngine {
         self.kind
     }
 
-    /// Detected boxes inside a frame and the `margin` around it, in the frame's coordinates. The longer side is reduced
-    /// to `side` pixels.
-    fn search(&self, canvas: &Canvas, margin: f32, side: f32) -> Result<Vec<TextBox>, Error> {
-        self.search_in(canvas, margin, side, None)
-    }
-
-    /// As [`Self::search`]; with `evened`, the picture is smoothed by so many pixels and its contrast evened out even if it
-    /// is not noisy.
-    fn search_in(
-        &self,
-        canvas: &Canvas,
-        margin: f32,
-        side: f32,
-        evened: Option<f32>,
-    ) -> Result<Vec<TextBox>, Error> {
-        let (width, height) = (canvas.frame.width + 2.0 * margin, canvas.frame.height + 2.0 * margin);
-        let scale = side / width.max(height);
-        let (pixels_x, pixels_y) = network_size(width * scale, height * scale);
-        let area = Rect { x0: -margin, y0: -margin, x1: width - margin, y1: height - margin }.to_quad();
-        let Some(mut picture) = canvas.cut(&area, pixels_x, pixels_y) else { return Ok(Vec::new()) };
-        stretch(&mut picture);
-        if evened.is_some() || is_noisy(&picture) {
-            picture = clean(&picture, DETECTION_WINDOW, evened.unwrap_or(1.0));
-        }
-        let mut boxes = detect(&self.detector, &picture)?;
-        let (sx, sy) = (width / pixels_x as f32, height / pixels_y as f32);
-        for text_box in &mut boxes {
-            text_box.quad =
-                Quad(text_box.quad.0.map(|p| Point { x: p.x * sx - margin, y: p.y * sy - margin }));
-        }
-        Ok(boxes)
-    }
-
-    /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
-    /// without any text.
-    fn straighten(
-        &self,
-        whole: &Canvas,
-        framing: Framing,
-        direction: usize,
-        timing: &mut Timing,
-    ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
-        let start = Instant::now();
-        let mut overview = self.search(whole, 0.0, OVERVIEW_SIDE)?;
-        if overview.len() < FEW_LINES {
-            // A small card in a large picture, or one in the dark or behind a veil of light.
-            let large = whole.frame.width.max(whole.frame.height) > SEARCH_SIDE;
-            let close = if large { CLOSE_SEARCH_SIDE } else { SEARCH_SIDE };
-            let ways = [(close, None), (SEARCH_SIDE, Some(1.0)), (close, Some(1.0))];
-            for (side, evened) in ways.into_iter().take(if large { 3 } else { 2 }) {
-                let again = self.search_in(whole, 0.0, side, evened)?;
-                if again.len() > overview.len() {
-                    overview = again;
-                }
-                if overview.len() >= FEW_LINES {
-                    break;
-                }
-            }
-        }
-        let mut directions = layout::directions(&overview);
-        if directions.is_empty() {
-            // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
-            directions = vec![0.0, 90.0];
-        }
-        timing.find = milliseconds(start);
-        if framing == Framing::Card {
-            for search in OutlineSearch::ALL {
-                let start = Instant::now();
-                let card = card_canvas(whole, &overview, &directions, search);
-                timing.find += milliseconds(start);
-                let Some(found) = card else { continue };
-                let start = Instant::now();
-                let boxes = self.boxes_on_card(&overview, &found)?;
-                timing.detect += milliseconds(start);
-                if let Some(boxes) = boxes {
-                    return Ok(Some((found.canvas, boxes)));
-                }
-            }
-        }
-
-        let start = Instant::now();
-        let Some(&degrees) = directions.get(direction) else { return Ok(None) };
-        let Some(canvas) = text_canvas(whole, &overview, degrees) else { return Ok(None) };
-        let boxes = self.search(&canvas, 0.0, SEARCH_SIDE)?;
-        timing.detect += milliseconds(start);
-        Ok(Some((canvas, boxes)))
-    }
-
-    /// The text boxes on a card; `None` if what is there shows that the outline was not a card's: most of the text is
-    /// lost in it or runs askew, or it cuts through text.
-    fn boxes_on_card(&self, overview: &[TextBox], card: &FoundCard) -> Result<Option<Vec<TextBox>>, Error> {
-        let canvas = &card.canvas;
-        let level = |boxes: &[TextBox]| boxes.iter().filter(|b| layout::is_along(b, 0.0)).count();
-        let enough = MIN_TEXT_KEPT * card.lines_expected() as f32;
-        let mut boxes = self.search(canvas, BORDER_MM, SEARCH_SIDE)?;
-        if level(&boxes) < FEW_ON_CARD {
-            // Noise hides the rows: smooth it away before looking again.
-            let again = self.search_in(canvas, BORDER_MM, SEARCH_SIDE, Some(SMOOTH_SEARCH))?;
-            if level(&again) > level(&boxes) {
-                boxes = again;
-            }
-        }
-        // What the first look saw counts too: noise hides text at one size and not at the other.
-        if card.clear && (level(&boxes) as f32) < enough {
-            let seen: Vec<TextBox> = overview.iter().filter_map(|b| on_card(b, canvas)).collect();
-            if level(&seen) > level(&boxes) {
-                boxes = seen;
-            }
-        }
-        let cut = boxes.iter().filter(|b| crosses_border(&b.quad, canvas)).count();
-        // The portrait has an outline, too, or the gap between two columns.
-        let bare = level(&boxes) == 0 && overview.len() >= FEW_LINES;
-        if bare || (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
-            return Ok(None);
-        }
-        boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
-        Ok(Some(boxes))
+    /// Looks for the card without reading it. Corners are in pixels of the upright photo.
+    pub fn locate(&self, photo: &Photo) -> Result<Option<Located>, Error> {
+        let in_photo = |p: Point| Point { x: p.x * photo.reduction, y: p.y * photo.reduction };
+        let found = self.locator.locate(&whole_photo(photo))?;
+        Ok(found.map(|card| Located { corners: Quad(card.corners.0.map(in_photo)), ..card }))
     }
 
     /// Reads boxes of a canvas, unless it is `known` what stands there; what is unsure then in wider strips, and what is
@@ -371,17 +243,21 @@ impl NativeEngine {
     fn read_framed(&self, photo: &Photo, wanted: Framing, direction: usize) -> Result<Reading, Error> {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
-        let Some((mut canvas, mut boxes)) = self.straighten(&whole, wanted, direction, &mut timing)? else {
+        let Some(found) = self.straighten(&whole, wanted, direction, &mut timing)? else {
             let page = Page {
                 frame: whole.frame.clone(),
                 lines: Vec::new(),
                 quality: quality::measure(&whole, &[], photo),
             };
-            return Ok(Reading { page, canvas: whole, timing });
+            return Ok(Reading { page, canvas: whole, located: None, timing });
         };
 
+        let Straightened { mut canvas, mut boxes, upright, located } = found;
         let start = Instant::now();
-        let (stands_on_head, known) = self.upside_down(&canvas, &boxes)?;
+        let (stands_on_head, known) = match upright {
+            true => (false, BTreeMap::new()),
+            false => self.upside_down(&canvas, &boxes)?,
+        };
         if stands_on_head {
             canvas.turn_over();
             let (width, height) = (canvas.frame.width, canvas.frame.height);
@@ -391,7 +267,8 @@ impl NativeEngine {
             }
         }
         timing.recognize = milliseconds(start);
-        self.read_boxes(photo, canvas, &boxes, known, timing)
+        let reading = self.read_boxes(photo, canvas, &boxes, known, timing)?;
+        Ok(Reading { located, ..reading })
     }
 
     /// Reads the text boxes of an upright canvas, unless it is `known` what stands there.
@@ -414,7 +291,7 @@ impl NativeEngine {
         timing.recognize += milliseconds(start);
         let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
-        Ok(Reading { page, canvas, timing })
+        Ok(Reading { page, canvas, located: None, timing })
     }
 }
 
@@ -427,9 +304,4 @@ pub(crate) fn whole_photo(photo: &Photo) -> Canvas {
     let pyramid = Arc::new(Pyramid::new(Arc::clone(&photo.pixels)));
     let (width, height) = (pyramid.base().width() as f32, pyramid.base().height() as f32);
     Canvas::new(pyramid, Framing::Text, width, height, Homography::scale(1.0), photo.reduction)
-}
-
-fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {
-    let (width, height, to_base) = layout::text_frame(boxes, degrees)?;
-    Some(whole.framed(Framing::Text, width, height, to_base))
 }
