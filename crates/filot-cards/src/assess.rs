@@ -205,7 +205,8 @@ pub fn read_card(
             (reading, draft) = (other, second);
         }
     }
-    let mut frame = None;
+    // The corners of a card that was located say so; where none was, a second look at nonsense does.
+    let mut frame = reading.is_mirrored().then(|| reading.page.frame.clone());
     if draft.may_be_mirrored() {
         let mirror = photo.mirrored();
         let (other, second) = looked_at(engine, engine.read(&mirror)?, declared)?;

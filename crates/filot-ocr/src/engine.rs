@@ -50,6 +50,13 @@ pub struct Reading {
     pub timing: Timing,
 }
 
+impl Reading {
+    /// Whether the card's left and right are exchanged in the photo, and the page shows them put right.
+    pub fn is_mirrored(&self) -> bool {
+        self.located.is_some_and(|card| card.mirrored())
+    }
+}
+
 /// Milliseconds per stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
