@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 mod command;
 
-pub use command::{adopt_files, erase_unknown_files};
+pub use command::{adopt_files, adopt_keys, erase_unknown_files};
 
 use crate::app::App;
 use crate::blobs::{self, Blobs, Listed, Mark};
@@ -54,6 +54,12 @@ pub enum Error {
          FILOT_DATA_DIR. If the files are lost for good, run `filot files adopt` with these settings"
     )]
     NoFiles { place: String, database: Uuid },
+    #[error(
+        "the keys are not those that this database ({database}) was used with: second factors of officers and stored \
+         answers cannot be opened. Put back the former DATA_DIR/master.key or SESSION_SECRET. To go on with the keys that \
+         are here (the former ones are lost, or are to be replaced), run `filot keys adopt` with these settings"
+    )]
+    Keys { database: Uuid },
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
     #[error(transparent)]
@@ -153,6 +159,30 @@ pub async fn agree_at_start(app: &App) -> Result<()> {
             );
             Ok(())
         }
+    }
+}
+
+/// Has database and keys agree. The first keys that a database is used with are its own.
+///
+/// # Errors
+/// `Keys`, and when the database does not answer.
+pub async fn agree_on_keys(app: &App) -> Result<()> {
+    let own = app.store.installation().await?;
+    if let (Some(check), None) = (app.keys.check(own.id), &own.key_check) {
+        app.store.note_keys(&check).await?;
+    }
+    knows_keys(app).await
+}
+
+/// The same without a change.
+///
+/// # Errors
+/// See [`agree_on_keys`].
+pub async fn knows_keys(app: &App) -> Result<()> {
+    let own = app.store.installation().await?;
+    match (app.keys.check(own.id), own.key_check) {
+        (Some(check), Some(known)) if check != known => Err(Error::Keys { database: own.id }),
+        _ => Ok(()),
     }
 }
 
