@@ -6,14 +6,14 @@
 //!
 //! A database of the right id that does not know the audit entry of the mark was set back to an earlier time, or has a copy
 //! that goes on with the same files. It serves, writes an entry and a mark of its own, and takes no file to be forgotten for
-//! a day. A copy does not know that entry, and does the same: while two of them live, neither erases anything. Since each
-//! renews its mark every day, with an entry where the trail has no new one, no copy stays unnoticed.
+//! a day. A copy does not know that entry, and does the same: while two of them live, neither erases anything. No file
+//! comes without an entry, so two that know each other's marks have no file that the other lacks.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -29,8 +29,6 @@ use crate::store::{self, Actor, AuditEntry, Installation, Store};
 const SAMPLE: u64 = 20;
 /// Files whose owners are looked up when the store has no mark.
 const MAX_OWNERS: usize = 1000;
-/// A mark that tells nothing new is renewed after so long.
-const RENEWED_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// How long a start waits for the file store. One that is down is no reason not to serve.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -186,23 +184,18 @@ pub async fn knows_keys(app: &App) -> Result<()> {
     }
 }
 
-/// Notes in the file store how far the database has come, if it knows what stands there. When it has not come further for
-/// long, an entry is written: a copy of the database that has come no further either would take the mark for its own.
+/// Notes in the file store how far the database has come, if it knows what stands there.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn note_progress(app: &App) -> Result<()> {
     let (own, look) = look(&app.store, &app.blobs).await?;
     let Look::Known(mark) = look else { return Ok(()) };
-    let mut now = mark_of(&app.store, &own).await?;
-    if now.audit_hash == mark.audit_hash {
-        if now.written_at.duration_since(mark.written_at) < RENEWED_AFTER {
-            return Ok(());
-        }
-        app.store.audit(entry(&own, &Actor::System, "files.mark")).await?;
-        now = mark_of(&app.store, &own).await?;
+    let now = mark_of(&app.store, &own).await?;
+    if now.audit_hash != mark.audit_hash {
+        app.blobs.write_mark(&now).await?;
     }
-    Ok(app.blobs.write_mark(&now).await?)
+    Ok(())
 }
 
 /// Has this database take over the files, whosever they were, and the trail tell of it. What it does not know is not taken
