@@ -5,9 +5,9 @@
 //! database after a failover, a bucket that two share.
 //!
 //! A database of the right id that does not know the audit entry of the mark was set back to an earlier time, or has a copy
-//! that goes on with the same files. It serves, writes an entry and a mark of its own, and takes no file to be forgotten for
-//! a day. A copy does not know that entry, and does the same: while two of them live, neither erases anything. No file
-//! comes without an entry, so two that know each other's marks have no file that the other lacks.
+//! that goes on with the same files. It serves, writes its own mark, and takes no file to be forgotten for a day. A copy
+//! that went another way does not know that mark, and does the same: while two of them live, neither erases anything. No
+//! file comes without an audit entry: whoever knows the other's mark lacks none of the other's files.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -266,12 +266,9 @@ fn quiet(own: &Installation, store: &Store) -> Standing {
     }
 }
 
-/// Begins a day of quiet because the database lacks what the mark tells of, and marks the files as its own, with an entry
-/// that a copy of this database lacks in turn.
+/// Begins a day of quiet because the database lacks what the mark tells of, and marks the files as its own.
 async fn claim(store: &Store, blobs: &Blobs, own: &Installation, mark: &Mark) -> Result<Standing> {
     let until = store.keep_quiet(Some(&mark.audit_hash)).await?;
-    let claim = entry(own, &Actor::System, "files.claim");
-    store.audit(AuditEntry { before: Some(mark.audit_hash.clone()), ..claim }).await?;
     blobs.write_mark(&mark_of(store, own).await?).await?;
     metrics::counter!("filot_file_claims_total").increment(1);
     warn!(installation = %own.id, %until, "{}; no file is taken to be forgotten until then", Why::Behind);
