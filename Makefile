@@ -68,9 +68,11 @@ samples: setup models
 	@echo "Pictures with everything that was found: $(OUT)/annotated"
 	@echo "Your own: $(FILOT) scan --annotate $(OUT)/annotated PHOTO.jpg"
 
+# Most tests wait for servers and clocks: half as many again as there are cores run at a time.
 test: setup models axe temporal schemathesis
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --workspace --features filot/temporal; \
+		threads=$$(nproc); \
+		$(CARGO) nextest run --workspace --features filot/temporal --test-threads $$((threads + threads / 2)); \
 	else \
 		$(CARGO) test --workspace --features filot/temporal; \
 	fi

@@ -121,6 +121,7 @@ impl App {
             }
         }
         installation::agree_at_start(&app).await?;
+        installation::agree_on_keys(&app).await?;
         app.store.scrub(false).await?;
         Ok(app)
     }

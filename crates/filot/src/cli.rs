@@ -82,6 +82,11 @@ enum Command {
         #[command(subcommand)]
         command: FilesCommand,
     },
+    /// Go on with other keys than those that the database was used with
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Ask the service that these settings describe how it is; 0 when it answers with 200, 69 when not
     Health {
         /// Whether it can take requests, rather than whether it lives
@@ -386,6 +391,13 @@ struct ResetSecondFactorArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Have this database go on with the keys of these settings: the former `master.key` or `SESSION_SECRET` is lost, or
+    /// replaced on purpose. What they sealed cannot be opened any more: `filot reset-second-factor` for each officer
+    Adopt,
+}
+
+#[derive(Debug, Subcommand)]
 enum FilesCommand {
     /// Have this database take over the files of folder or bucket, whosever they were; first make sure that no other
     /// service uses them
@@ -567,6 +579,8 @@ impl Cli {
                     tell(&format!("the files belong to database {id} now; nothing is erased for a day"));
                 }))
             }
+            Command::Keys { command: KeysCommand::Adopt } => ran(installation::adopt_keys(&config)
+                .map(|id| tell(&format!("database {id} goes on with these keys; start the service again")))),
             Command::Files { command: FilesCommand::EraseUnknown { at_most } } => {
                 ran(installation::erase_unknown_files(config, at_most).map(|swept| {
                     tell(&match swept.withheld {

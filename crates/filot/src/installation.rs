@@ -5,21 +5,21 @@
 //! database after a failover, a bucket that two share.
 //!
 //! A database of the right id that does not know the audit entry of the mark was set back to an earlier time, or has a copy
-//! that goes on with the same files. It serves, writes an entry and a mark of its own, and takes no file to be forgotten for
-//! a day. A copy does not know that entry, and does the same: while two of them live, neither erases anything. Since each
-//! renews its mark every day, with an entry where the trail has no new one, no copy stays unnoticed.
+//! that goes on with the same files. It serves, writes its own mark, and takes no file to be forgotten for a day. A copy
+//! that went another way does not know that mark, and does the same: while two of them live, neither erases anything. No
+//! file comes without an audit entry: whoever knows the other's mark lacks none of the other's files.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 mod command;
 
-pub use command::{adopt_files, erase_unknown_files};
+pub use command::{adopt_files, adopt_keys, erase_unknown_files};
 
 use crate::app::App;
 use crate::blobs::{self, Blobs, Listed, Mark};
@@ -29,8 +29,6 @@ use crate::store::{self, Actor, AuditEntry, Installation, Store};
 const SAMPLE: u64 = 20;
 /// Files whose owners are looked up when the store has no mark.
 const MAX_OWNERS: usize = 1000;
-/// A mark that tells nothing new is renewed after so long.
-const RENEWED_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// How long a start waits for the file store. One that is down is no reason not to serve.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,6 +52,12 @@ pub enum Error {
          FILOT_DATA_DIR. If the files are lost for good, run `filot files adopt` with these settings"
     )]
     NoFiles { place: String, database: Uuid },
+    #[error(
+        "the keys are not those that this database ({database}) was used with: second factors of officers and stored \
+         answers cannot be opened. Put back the former DATA_DIR/master.key or SESSION_SECRET. To go on with the keys that \
+         are here (the former ones are lost, or are to be replaced), run `filot keys adopt` with these settings"
+    )]
+    Keys { database: Uuid },
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
     #[error(transparent)]
@@ -156,23 +160,42 @@ pub async fn agree_at_start(app: &App) -> Result<()> {
     }
 }
 
-/// Notes in the file store how far the database has come, if it knows what stands there. When it has not come further for
-/// long, an entry is written: a copy of the database that has come no further either would take the mark for its own.
+/// Has database and keys agree. The first keys that a database is used with are its own.
+///
+/// # Errors
+/// `Keys`, and when the database does not answer.
+pub async fn agree_on_keys(app: &App) -> Result<()> {
+    let own = app.store.installation().await?;
+    if let (Some(check), None) = (app.keys.check(own.id), &own.key_check) {
+        app.store.note_keys(&check).await?;
+    }
+    knows_keys(app).await
+}
+
+/// The same without a change.
+///
+/// # Errors
+/// See [`agree_on_keys`].
+pub async fn knows_keys(app: &App) -> Result<()> {
+    let own = app.store.installation().await?;
+    match (app.keys.check(own.id), own.key_check) {
+        (Some(check), Some(known)) if check != known => Err(Error::Keys { database: own.id }),
+        _ => Ok(()),
+    }
+}
+
+/// Notes in the file store how far the database has come, if it knows what stands there.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn note_progress(app: &App) -> Result<()> {
     let (own, look) = look(&app.store, &app.blobs).await?;
     let Look::Known(mark) = look else { return Ok(()) };
-    let mut now = mark_of(&app.store, &own).await?;
-    if now.audit_hash == mark.audit_hash {
-        if now.written_at.duration_since(mark.written_at) < RENEWED_AFTER {
-            return Ok(());
-        }
-        app.store.audit(entry(&own, &Actor::System, "files.mark")).await?;
-        now = mark_of(&app.store, &own).await?;
+    let now = mark_of(&app.store, &own).await?;
+    if now.audit_hash != mark.audit_hash {
+        app.blobs.write_mark(&now).await?;
     }
-    Ok(app.blobs.write_mark(&now).await?)
+    Ok(())
 }
 
 /// Has this database take over the files, whosever they were, and the trail tell of it. What it does not know is not taken
@@ -243,12 +266,9 @@ fn quiet(own: &Installation, store: &Store) -> Standing {
     }
 }
 
-/// Begins a day of quiet because the database lacks what the mark tells of, and marks the files as its own, with an entry
-/// that a copy of this database lacks in turn.
+/// Begins a day of quiet because the database lacks what the mark tells of, and marks the files as its own.
 async fn claim(store: &Store, blobs: &Blobs, own: &Installation, mark: &Mark) -> Result<Standing> {
     let until = store.keep_quiet(Some(&mark.audit_hash)).await?;
-    let claim = entry(own, &Actor::System, "files.claim");
-    store.audit(AuditEntry { before: Some(mark.audit_hash.clone()), ..claim }).await?;
     blobs.write_mark(&mark_of(store, own).await?).await?;
     metrics::counter!("filot_file_claims_total").increment(1);
     warn!(installation = %own.id, %until, "{}; no file is taken to be forgotten until then", Why::Behind);

@@ -39,6 +39,8 @@ pub struct Keys {
     pub service_internal: SecretString,
     link: hmac::Key,
     seal: [u8; 32],
+    /// `None` where others are given the keys that open what is sealed.
+    check: Option<hmac::Key>,
     signing: Arc<Ed25519KeyPair>,
 }
 
@@ -71,8 +73,17 @@ impl Keys {
             service_internal: given.2.map_or_else(|| derived("service-internal"), str::to_owned).into(),
             link: hmac::Key::new(hmac::HMAC_SHA256, &derive(session.as_bytes(), "link")),
             seal: derive(session.as_bytes(), "seal"),
+            check: (given.1.is_some() || !given_by_others)
+                .then(|| hmac::Key::new(hmac::HMAC_SHA256, &derive(session.as_bytes(), "check"))),
             signing: Arc::new(signing),
         })
+    }
+
+    /// What the keys that seal answer for an installation: the same for as long as what they sealed can be opened. `None`
+    /// for a process that is given others.
+    pub fn check(&self, installation: uuid::Uuid) -> Option<String> {
+        let key = self.check.as_ref()?;
+        Some(BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(key, installation.as_bytes())))
     }
 
     /// HMAC-SHA256 over the parts of a link. The parts are length-prefixed: no two lists share a signature.

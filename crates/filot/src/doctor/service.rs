@@ -8,6 +8,7 @@ use crate::blobs::{self, content_hash};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::service::Environment;
+use crate::installation;
 use crate::serve;
 
 mod standing;
@@ -48,7 +49,7 @@ pub(super) fn check(config: &Config, deep: bool) -> Vec<Finding> {
         // Without its schema a database cannot say whose the files are.
         match found[0].state {
             State::Broken => found.push(files::reachable(&app).await),
-            _ => found.extend([files::belong(&app).await, files::quarantined(&app).await]),
+            _ => found.extend([files::belong(&app).await, files::quarantined(&app).await, keys(&app).await]),
         }
         if found.iter().all(|finding| finding.state != State::Broken) {
             found.push(reviews(&app).await);
@@ -81,6 +82,17 @@ fn secrets(config: &Config) -> Finding {
         }
     };
     Finding::new("secrets", State::Ok, found)
+}
+
+/// Whether the keys are those that the database was used with.
+async fn keys(app: &App) -> Finding {
+    let name = "keys";
+    match installation::knows_keys(app).await {
+        Ok(()) => Finding::new(name, State::Ok, "those that the database was used with"),
+        Err(error) => {
+            Finding::new(name, State::Broken, error.to_string()).mend("docs/runbook.md, Rotate keys")
+        }
+    }
 }
 
 /// Whether somebody can do what the desk waits for.

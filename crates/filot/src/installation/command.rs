@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::Keys;
 use crate::serve::{no_reader, runtime};
-use crate::store::Store;
+use crate::store::{Actor, Store};
 use crate::worker::{SweepRules, Swept, sweep_files};
 
 /// Has the database of the configuration take over the files that lie where the configuration says. Returns the id of the
@@ -24,6 +24,22 @@ pub fn adopt_files(config: &Config) -> anyhow::Result<Uuid> {
         let id = super::adopt(&store, &blobs).await?;
         store.close().await?;
         Ok(id)
+    })
+}
+
+/// Has the database of the configuration go on with the keys of the configuration. Returns the id of the installation.
+///
+/// # Errors
+/// When the database does not answer, or the process is not given the keys.
+pub fn adopt_keys(config: &Config) -> anyhow::Result<Uuid> {
+    runtime()?.block_on(async {
+        let store = Store::connect(&config.service, Clock::default()).await?;
+        let own = store.installation().await?;
+        let check = Keys::load(&config.service)?.check(own.id);
+        let check = check.ok_or_else(|| anyhow::anyhow!("SESSION_SECRET is not given"))?;
+        store.adopt_keys(&check, super::entry(&own, &Actor::Operator, "keys.adopt")).await?;
+        store.close().await?;
+        Ok(own.id)
     })
 }
 

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use uuid::Uuid;
 
 use super::entity::{audit, documents, installation, quarantine, users};
-use super::{Error, Result, Store, Write, from_utc, to_utc};
+use super::{AuditEntry, Error, Result, Store, Write, from_utc, to_utc};
 use crate::document::UserId;
 
 /// The one row.
@@ -25,6 +25,8 @@ pub struct Installation {
     pub unknown_head: Option<String>,
     /// Whether what was deleted before deleting overwrote is overwritten.
     pub scrubbed: bool,
+    /// What the keys answer that the database is used with.
+    pub key_check: Option<String>,
 }
 
 impl Store {
@@ -38,6 +40,7 @@ impl Store {
             quiet_until: Set(Some(to_utc(now + QUIET))),
             unknown_head: Set(None),
             scrubbed_at: Set(from_nothing.then(|| to_utc(now))),
+            key_check: Set(None),
         };
         installation::Entity::insert(row)
             .on_conflict(OnConflict::column(installation::Column::Id).do_nothing().to_owned())
@@ -58,6 +61,7 @@ impl Store {
             quiet_until: row.quiet_until.map(from_utc),
             unknown_head: row.unknown_head,
             scrubbed: row.scrubbed_at.is_some(),
+            key_check: row.key_check,
         })
     }
 
@@ -78,6 +82,28 @@ impl Store {
         change_installation(&tx, change).await?;
         tx.commit().await?;
         Ok(until)
+    }
+
+    /// Notes what the keys answer that this database is used with first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note_keys(&self, check: &str) -> Result<()> {
+        let none = "UPDATE installation SET key_check = $1 WHERE key_check IS NULL";
+        self.execute(none, vec![check.into()]).await?;
+        Ok(())
+    }
+
+    /// Goes on with keys that answer `check`, with an entry of the audit trail.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn adopt_keys(&self, check: &str, entry: AuditEntry<'_>) -> Result<()> {
+        let tx = self.begin().await?;
+        let key_check = Set(Some(check.to_owned()));
+        change_installation(&tx, installation::ActiveModel { key_check, ..Default::default() }).await?;
+        self.write_audit(&tx, entry).await?;
+        tx.commit().await
     }
 
     /// What was deleted in former times is overwritten.

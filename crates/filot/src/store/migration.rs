@@ -12,6 +12,7 @@ mod m0006_shares;
 mod m0007_sign_in;
 mod m0008_people;
 mod m0009_upkeep;
+mod m0010_key_check;
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_sign_in::Migration),
             Box::new(m0008_people::Migration),
             Box::new(m0009_upkeep::Migration),
+            Box::new(m0010_key_check::Migration),
         ]
     }
 }

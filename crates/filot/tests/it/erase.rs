@@ -54,6 +54,8 @@ impl World {
                 "FILOT_DATA_DIR".to_owned(),
                 self.folder.path().join(format!("data-{place}")).display().to_string(),
             ),
+            // Databases change places here, and are not to be refused for the place's keys.
+            ("SESSION_SECRET".to_owned(), "one secret for all of these places, 32 letters".to_owned()),
         ];
         if let Some(s3) = &self.s3 {
             let settings = [

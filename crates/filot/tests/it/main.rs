@@ -38,6 +38,7 @@ mod gpu;
 mod health;
 mod http;
 mod inside;
+mod keys;
 mod live;
 mod locks;
 mod malformed;

@@ -15,6 +15,8 @@ pub(crate) struct Model {
     pub unknown_head: Option<String>,
     /// When what was deleted before `secure_delete` was on was overwritten.
     pub scrubbed_at: Option<DateTimeUtc>,
+    /// What the keys answer that sealed what this database holds; nothing before the first start with keys.
+    pub key_check: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

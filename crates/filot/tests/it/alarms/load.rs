@@ -39,11 +39,14 @@ impl Task {
         }
     }
 
-    /// In percent of a task that has twice what the first `calm` looks used.
+    /// In percent of a task that has twice the processors and two thirds more memory than the first `calm` looks used. A
+    /// moment of much memory, as sign-ins and starts have, is not what a calm service uses.
     pub(super) fn percent(&self, calm: usize) -> [(&'static str, Vec<(i64, f64)>); 2] {
         let calm = &self.seen[..calm];
         let cpu = 2.0 * calm.iter().map(|seen| seen.1).sum::<f64>() / calm.len() as f64;
-        let memory = calm.iter().map(|seen| seen.2).fold(0.0, f64::max) / 0.72;
+        let mut bytes: Vec<f64> = calm.iter().map(|seen| seen.2).collect();
+        bytes.sort_by(f64::total_cmp);
+        let memory = bytes[bytes.len() / 2] / 0.6;
         let share = |of: fn(&(i64, f64, f64)) -> f64, all: f64| -> Vec<(i64, f64)> {
             self.seen.iter().map(|seen| (seen.0, 100.0 * of(seen) / all)).collect()
         };

@@ -306,3 +306,28 @@ async fn running_out_of_descriptors_is_logged_and_survived() {
     .await;
     drop(held);
 }
+
+/// Whatever room there is, one address has no more of it than its share.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_connections_and_no_more() {
+    const SHARE: usize = 6;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("FILOT_SERVER_CONNECTIONS", "200"), ("FILOT_SERVER_CONNECTIONS_PER_ADDRESS", "6")];
+    let http = Client::builder().no_proxy().local_address(Some(Ipv4Addr::new(127, 0, 0, 200).into()));
+    let http = http.build().unwrap();
+    let serve = Serve::start(&folder.path().join("data"), &http, &["--no-worker"], &settings).await;
+    let to: SocketAddr = serve.address.trim_start_matches("http://").parse().unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 * SHARE {
+        held.push(connect(Ipv4Addr::new(127, 0, 0, 2), to).await.unwrap());
+    }
+    let mut open = 0;
+    for guest in &mut held {
+        // Whoever was sent away reads an end or a reset; whoever may stay waits.
+        let read = tokio::time::timeout(Duration::from_millis(500), guest.read(&mut [0; 1])).await;
+        open += usize::from(read.is_err());
+    }
+    assert_eq!(open, SHARE);
+    let answer = http.get(format!("{}/health", serve.address)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
