@@ -24,7 +24,6 @@ fn found(locator: &Locator, case: &Case, seed: u64) -> (Located, f32) {
 }
 
 #[test]
-#[ignore = "the weights have learned for two minutes only; see docs/training.md"]
 fn a_clean_card_is_found_with_its_corners_in_order() {
     let locator = locator();
     for seed in 0..4 {
@@ -36,7 +35,6 @@ fn a_clean_card_is_found_with_its_corners_in_order() {
 }
 
 #[test]
-#[ignore = "the weights have learned for two minutes only; see docs/training.md"]
 fn a_mirrored_card_is_noticed_and_put_right() {
     let scene = filot_testkit::Scene { mirrored: true, ..Default::default() };
     let (located, worst) = found(&locator(), &Case::ktp().long_side(1280).scene(scene), 2);
@@ -44,7 +42,6 @@ fn a_mirrored_card_is_noticed_and_put_right() {
 }
 
 #[test]
-#[ignore = "the weights have learned for two minutes only; see docs/training.md"]
 fn a_turned_photo_gives_the_card_its_own_corners() {
     let locator = locator();
     let sample = Case::ktp().tier(Tier::Clean).long_side(1280).draw(1);

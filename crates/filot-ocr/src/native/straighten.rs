@@ -35,9 +35,9 @@ const MAX_CUT_LINES: usize = 3;
 /// Share of the lines seen inside the outline at first that must be found again on the card.
 const MIN_TEXT_KEPT: f32 = 0.6;
 
-/// Confidence from which on the networks' corners are taken. `None`: the weights that are here have learned too little to be
-/// believed at any confidence (`docs/training.md`), so the networks are not asked, and every card is searched.
-const LOCATED: Option<f32> = None;
+/// Confidence from which on the networks' corners are taken: of 287 cards of the kit 250 have it, and 242 of those have
+/// all their corners within 2 % of the card's width (`docs/training.md`). The others are searched by edges and text.
+const LOCATED: f32 = 0.93;
 /// Confidence from which on they also tell which way is up.
 const UPRIGHT: f32 = 0.98;
 
@@ -105,11 +105,10 @@ impl NativeEngine {
 
     /// The card where the networks say that it is. `None` where they are unsure, or what is there contradicts them.
     fn straighten_located(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<Straightened>, Error> {
-        let Some(least) = LOCATED else { return Ok(None) };
         let start = Instant::now();
         let located = self.locator.locate(whole)?;
         timing.find += milliseconds(start);
-        let sure = located.filter(|card| card.kind.is_card() && card.confidence >= least);
+        let sure = located.filter(|card| card.kind.is_card() && card.confidence >= LOCATED);
         let Some((card, canvas)) = sure.and_then(|card| Some((card, card.canvas(whole)?))) else {
             return Ok(None);
         };
