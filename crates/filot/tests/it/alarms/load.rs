@@ -68,9 +68,9 @@ pub(super) async fn keep_busy(scene: &Scene) -> tokio::task::JoinSet<()> {
         accounts.push(account["accessToken"].as_str().unwrap().to_owned());
     }
     // As many as there is room for.
-    for access in accounts.iter().cycle().take(10).cloned() {
+    for access in accounts.iter().cycle().take(10) {
         let (http, address) = (scene.http.clone(), scene.serve.address.clone());
-        let busy = access.clone();
+        let (busy, access) = (access.clone(), access.clone());
         tasks.spawn(async move {
             let upload = http.post(format!("{address}/documents/upload")).bearer_auth(&busy);
             // Each is given up after a while, and sent again.
