@@ -177,7 +177,7 @@ impl NativeEngine {
             // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
             directions = vec![0.0, 90.0];
         }
-        timing.find = milliseconds(start);
+        timing.find += milliseconds(start);
         if framing == Framing::Card {
             for search in OutlineSearch::ALL {
                 let start = Instant::now();
