@@ -253,7 +253,8 @@ impl Store {
             allowance: Allowance::default(),
             writer: None,
             known,
-            deleted: Arc::default(),
+            // A process that was killed may have deleted something.
+            deleted: Arc::new(AtomicBool::new(true)),
         }
     }
 

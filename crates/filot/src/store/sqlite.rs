@@ -1,13 +1,16 @@
 //! What SQLite needs: how its file is opened, and that what was deleted is nowhere in it.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+    SqliteTransactionManager,
 };
-use sea_orm::sqlx::{Connection, Executor};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 use sqlx_core::transaction::TransactionManager;
 use tracing::{info, warn};
 
@@ -15,6 +18,11 @@ use super::{Result, Store, UNUSED};
 
 /// How long a process waits for another one that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long writers wait while the log is being emptied and somebody still reads in it, a backup for instance.
+const READERS_TIMEOUT: Duration = Duration::from_millis(100);
+/// Returns the storage of deleted rows in the tables that hold what documents say.
+const VACUUM: &str =
+    "VACUUM documents, reviews, rulings, corrections, idempotency, outbox, one_time_tokens, jobs";
 /// A database larger than this is not written anew at a start, where people wait for the service.
 const MAX_SCRUB_AT_START: u64 = 1 << 30;
 
@@ -103,39 +111,54 @@ pub(super) fn keep_private(url: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+fn unavailable(error: sqlx_core::Error) -> super::Error {
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))).into()
+}
+
+/// Lets a connection wait at most `timeout` for others.
+async fn wait_at_most(connection: &mut SqliteConnection, timeout: Duration) -> Result<()> {
+    let sql = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
+    connection.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(unavailable)
+}
+
 impl Store {
-    /// Empties SQLite's log into the database, so that nothing that was deleted is left in it. Whoever reads at the
-    /// moment keeps part of it; the next time it goes, too.
+    /// Empties SQLite's log into the database, so that nothing that was deleted is left in it. Returns `false` when somebody
+    /// reads at the moment, who keeps part of it.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn empty_log(&self) -> Result<()> {
-        if self.backend() == DbBackend::Sqlite {
-            let _turn = self.turn().await;
-            self.db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-        }
-        Ok(())
+    async fn empty_log(&self) -> Result<bool> {
+        let _turn = self.turn().await;
+        let mut connection = self.db.get_sqlite_connection_pool().acquire().await.map_err(unavailable)?;
+        wait_at_most(&mut connection, READERS_TIMEOUT).await?;
+        let row = connection.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        wait_at_most(&mut connection, BUSY_TIMEOUT).await?;
+        let busy: i32 = row.and_then(|row| row.try_get("busy")).map_err(unavailable)?;
+        Ok(busy == 0)
     }
 
-    /// Has PostgreSQL give up the rows that were deleted; with SQLite they are overwritten at once.
+    /// Clears what was deleted since the last time, or by a process that is gone, from the files of the database: has
+    /// PostgreSQL give up the rows; SQLite overwrites them at once, so only its log is emptied.
     ///
     /// # Errors
-    /// When the database does not answer, or the tables are not this account's.
+    /// When the database does not answer, or the tables are not this account's; the next call tries again.
     pub async fn clear_deleted(&self) -> Result<()> {
-        if self.backend() == DbBackend::Postgres {
-            self.db
-                .execute_unprepared(
-                    "VACUUM documents, reviews, rulings, corrections, idempotency, outbox, one_time_tokens, jobs",
-                )
-                .await?;
+        if !self.deleted.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        self.empty_log().await
+        let cleared = match self.backend() {
+            DbBackend::Sqlite => self.empty_log().await,
+            _ => self.db.execute_unprepared(VACUUM).await.map(|_| true).map_err(Into::into),
+        };
+        if !matches!(cleared, Ok(true)) {
+            self.deleted.store(true, Ordering::Relaxed);
+        }
+        cleared.map(|_| ())
     }
 
-    /// Whether anything was deleted since this was asked last.
-    pub fn take_deleted(&self) -> bool {
-        self.deleted.swap(false, std::sync::atomic::Ordering::Relaxed)
+    /// Returns how long to wait between two calls of [`Store::clear_deleted`]: emptying a log costs little.
+    pub fn clearing_interval(&self) -> Duration {
+        Duration::from_secs(if self.backend() == DbBackend::Sqlite { 3 } else { 60 })
     }
 
     /// Overwrites once what former versions deleted without overwriting it: SQLite writes the whole database anew, all
@@ -167,7 +190,9 @@ impl Store {
             return Ok(());
         }
         drop(turn);
-        self.empty_log().await?;
+        if !self.empty_log().await? {
+            self.deleted.store(true, Ordering::Relaxed);
+        }
         self.note_scrubbed().await?;
         info!(
             megabytes = bytes >> 20,

@@ -98,7 +98,7 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// Searches every hour, in one of all processes, and keeps the mark and the database's files up to date, until `stop`.
+/// Searches every hour, in one of all processes, and keeps the mark up to date, until `stop`.
 pub(super) async fn run(app: &App, stop: &CancellationToken) {
     let mut looks = 0_u32;
     while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
@@ -108,15 +108,20 @@ pub(super) async fn run(app: &App, stop: &CancellationToken) {
         {
             warn!(%error, "cannot note in the file store how far the database has come");
         }
-        if app.store.take_deleted()
-            && let Err(error) = app.store.clear_deleted().await
-        {
-            warn!(%error, "what was deleted is not cleared from the database's files yet");
-        }
         if is_due(app, "sweep").await
             && let Err(error) = sweep_files(app, &Rules::of(app)).await
         {
             warn!(%error, "no search for forgotten files");
+        }
+    }
+}
+
+/// Clears what was deleted from the files of the database, until `stop`.
+pub(super) async fn clear(app: &App, stop: &CancellationToken) {
+    let every = app.store.clearing_interval();
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        if let Err(error) = app.store.clear_deleted().await {
+            warn!(%error, "what was deleted is not cleared from the database's files yet");
         }
     }
 }

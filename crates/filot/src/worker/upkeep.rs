@@ -35,7 +35,8 @@ pub async fn run_upkeep(app: App, stop: CancellationToken) {
     let checkpoints = crate::audit::keep_checkpoints(&app, &stop);
     let mails = crate::mail::run(&app, &stop);
     let (rounds, sweeps) = (run_rounds(&app, &stop), sweep::run(&app, &stop));
-    tokio::join!(rounds, escalation::run(&app, &stop), sweeps, checkpoints, mails);
+    let clearing = sweep::clear(&app, &stop);
+    tokio::join!(rounds, escalation::run(&app, &stop), sweeps, clearing, checkpoints, mails);
 }
 
 async fn run_rounds(app: &App, stop: &CancellationToken) {
