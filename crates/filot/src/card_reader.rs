@@ -96,8 +96,8 @@ impl CardReader {
         &self.name
     }
 
-    /// Reads and judges one file within `limit`. The permit is free again when the reading is over or its process is dead,
-    /// also when nobody waits for it any longer.
+    /// Reads and judges one file within `limit`. The permit is let go when the reading is over or its process is dead, also
+    /// when nobody waits for it any longer.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -105,7 +105,7 @@ impl CardReader {
         &self,
         request: Request,
         limit: Duration,
-        permit: OwnedSemaphorePermit,
+        permit: Arc<OwnedSemaphorePermit>,
     ) -> Result<CardReading, Failure> {
         let read = match &self.by {
             By::Processes(readers) => return readers.read(request, permit).await,
@@ -123,6 +123,11 @@ impl CardReader {
             Ok(Err(_)) => Err(Failure::PANICKED),
             Err(_) => Err(Failure::TIMED_OUT),
         }
+    }
+
+    /// Returns whether a reading that kills its process kills this one.
+    pub fn is_in_this_process(&self) -> bool {
+        matches!(self.by, By::Threads(_))
     }
 
     /// Returns whether readings share a process, so that one that kills it takes others along.

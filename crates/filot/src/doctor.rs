@@ -152,7 +152,7 @@ fn reading(config: &Config) -> Finding {
             let (declared, today) = (DeclaredType::Auto, Clock::default().today());
             let request = Request { bytes: png.into(), decoded: None, declared, today };
             let start = Instant::now();
-            let read = readers.read(request, permit).await;
+            let read = readers.read(request, Arc::new(permit)).await;
             Ok((readers, read, start.elapsed().as_millis()))
         })
     });

@@ -156,6 +156,9 @@ async fn read(
     let before = decoded.as_ref().map_or(Duration::ZERO, |decoded| decoded.took);
     let start = Instant::now();
     let (declared, today) = (document.card_type.declared(), app.clock.today());
+    let turn = Arc::new(turn);
+    // A reading that can kill this process begins only when what others gave is written: they would be suspected otherwise.
+    let until_written = app.reader.is_in_this_process().then(|| Arc::clone(&turn));
     let reading = async {
         let (file, hash) = (bytes.clone(), document.content_hash.clone());
         let is_whole = tokio::task::spawn_blocking(move || blobs::content_hash(&file) == hash).await;
@@ -171,11 +174,13 @@ async fn read(
     };
     crate::failpoint::hit("pipeline.after_read");
     let took = before + start.elapsed();
-    match reading {
+    let ended = match reading {
         Some(Ok(reading)) => record(app, lease, stop, reading, took).await,
         Some(Err(failure)) => failed(app, lease, stop, &document, failure).await,
         None => fail(app, lease, stop, "file_damaged", Ended::Done).await,
-    }
+    };
+    drop(until_written);
+    ended
 }
 
 async fn record(app: &App, lease: &Lease, stop: &Stop, reading: CardReading, took: Duration) -> Ended {

@@ -167,7 +167,11 @@ impl Readers {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn read(&self, request: Request, permit: OwnedSemaphorePermit) -> Result<CardReading, Failure> {
+    pub async fn read(
+        &self,
+        request: Request,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> Result<CardReading, Failure> {
         let pool = Arc::clone(&self.0);
         let reading = tokio::spawn(async move {
             let _permit = permit;

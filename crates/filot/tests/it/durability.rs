@@ -1,14 +1,20 @@
 //! Nothing is lost, nothing is done twice, nothing stays stuck: processes killed at any moment, at named places, by
 //! documents that kill their readers, and servers that go away.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use filot::app::App;
-use filot::document::Status;
+use filot::card_reader::{CardReader, CardReading};
+use filot::clock::Clock;
+use filot::document::{Status, Verification};
 use filot::queue::Lane;
 use filot::selftest::account::{Acknowledged, Findings, account, end_of, order, settle};
+use filot_cards::decide::Decision;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sea_orm::{ConnectionTrait, Database, TransactionTrait};
+use tokio::runtime::Handle;
 
 use crate::support::cards::{Script, card};
 use crate::support::child;
@@ -156,6 +162,45 @@ async fn a_poisonous_document_harms_no_other_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poisonous_document_harms_no_other_full() {
     a_poisonous_document_harms_no_other(Deployment::full().await).await;
+}
+
+/// R6: where a reading can end the worker, the next one begins only when the last one's result is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reading_gave_is_written_before_the_next_begins() {
+    let deployment = Deployment::postgres().with("FILOT_WORKER_CONCURRENCY", "1");
+    let database = Database::connect(deployment.postgres.as_ref().unwrap().url()).await.unwrap();
+    let (begun, readings) = tokio::sync::watch::channel(0);
+    let held = Arc::new(Mutex::new(None));
+    let (lock, keep) = (database.clone(), Arc::clone(&held));
+    let reader = CardReader::new("slow to write", move |_, _, _| {
+        begun.send_modify(|count| *count += 1);
+        if *begun.borrow() == 1 {
+            let held = Handle::current().block_on(async {
+                let tx = lock.begin().await.unwrap();
+                tx.execute_unprepared("SELECT 1 FROM documents FOR UPDATE").await.unwrap();
+                tx
+            });
+            *keep.lock().unwrap() = Some(held);
+        }
+        let result = serde_json::value::to_raw_value(&0).unwrap();
+        Ok(CardReading { decision: Decision::AutoApprove, score: 90, result, text: String::new() })
+    });
+    let mut it = TestApp::on(deployment.app_with(reader, Clock::default()).await).await;
+    let first = it.upload(card(1, Script::Approve, 0)).await.unwrap().id;
+    it.work();
+    eventually("a reading whose end cannot be written", Duration::from_secs(20), async || {
+        held.lock().unwrap().is_some()
+    })
+    .await;
+    let second = it.upload(card(2, Script::Approve, 0)).await.unwrap().id;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(*readings.borrow(), 1, "the second began before the first was written");
+    let tx = held.lock().unwrap().take().unwrap();
+    tx.rollback().await.unwrap();
+    for id in [first, second] {
+        assert_eq!(it.finished(id).await.verification, Verification::AutoApproved);
+    }
+    it.rest().await;
 }
 
 /// R14: asked to stop, a process ends in time, and no document is the worse for it.
