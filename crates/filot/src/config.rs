@@ -352,13 +352,20 @@ fn set(section: &mut Table, name: &str, key: &str, value: Value, problems: &mut 
     }
 }
 
-/// `FILOT_<SECTION>_<KEY>` for the sections there are; other variables are somebody else's.
+/// Copies `FILOT_<SECTION>_<KEY>` into `settings`. Any other variable that begins like that is a slip, unless [`names`]
+/// knows it or a cluster sets it.
 fn overlay_environment(settings: &mut Table, environment: &[(String, String)], problems: &mut Vec<String>) {
     for (variable, text) in environment {
         let Some(path) = variable.strip_prefix("FILOT_") else { continue };
+        if names::is_known(variable) || names::is_service_link(variable, text) {
+            continue;
+        }
         let path = path.to_ascii_lowercase();
-        let Some((name, key)) = path.split_once('_') else { continue };
-        let Some(section) = settings.get_mut(name).and_then(Value::as_table_mut) else { continue };
+        let (name, key) = path.split_once('_').unwrap_or((&path, ""));
+        let Some(section) = settings.get_mut(name).and_then(Value::as_table_mut) else {
+            problems.push(format!("{variable}: there is no section {name}"));
+            continue;
+        };
         let value = match section.get(key) {
             Some(Value::String(_)) | None => Value::String(text.clone()),
             Some(_) => match format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v")) {
@@ -490,12 +497,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cluster_tells_of_its_services_is_no_setting() {
+        let links = [
+            ("FILOT_SERVICE_HOST", "10.0.0.1"),
+            ("FILOT_SERVICE_PORT", "80"),
+            ("FILOT_PORT", "tcp://10.0.0.1:80"),
+            ("FILOT_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("FILOT_SERVER_SERVICE_HOST", "10.0.0.2"),
+            ("FILOT_SERVER_SERVICE_PORT_HTTP", "8080"),
+            ("FILOT_SERVER_PORT", "tcp://10.0.0.2:8080"),
+            ("FILOT_SERVER_PORT_8080_TCP", "tcp://10.0.0.2:8080"),
+        ];
+        let told = Config::from_parts("", &environment(&links)).unwrap();
+        assert_eq!(told.service.server.port, Config::from_parts("", &[]).unwrap().service.server.port);
+    }
+
+    #[test]
     fn all_problems_are_told_at_once() {
         let text =
             "[decision]\nauto_aprove = 90\nauto_reject = \"x\"\n[files]\nmax_mb = 20\n[nothing]\na = 1\n";
         let problems = Config::from_parts(
             text,
-            &environment(&[("FILOT_READER_MODEL", "x"), ("FILOT_FILES_MAX_MB", "many")]),
+            &environment(&[
+                ("FILOT_READER_MODEL", "x"),
+                ("FILOT_FILES_MAX_MB", "many"),
+                ("FILOT_WROKER_LEASE_S", "60"),
+                ("FILOT_PORT", "9000"),
+            ]),
         )
         .unwrap_err();
         let told = problems.to_string();
@@ -505,6 +533,8 @@ mod tests {
             "[nothing]",
             "FILOT_READER_MODEL",
             "FILOT_FILES_MAX_MB",
+            "FILOT_WROKER_LEASE_S: there is no section wroker",
+            "FILOT_PORT",
         ] {
             assert!(told.contains(wanted), "{wanted} in {told}");
         }

@@ -67,6 +67,24 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("OTEL_SERVICE_NAME", "traces", "service_name"),
 ];
 
+/// Variables that the program or its scripts read elsewhere.
+const OTHERS: [&str; 4] = ["FILOT_CONFIG", "FILOT_IMAGE", "FILOT_MODELS", "FILOT_PROGRAM"];
+
+/// Returns whether a variable that begins with `FILOT_` is known under that name.
+pub(super) fn is_known(variable: &str) -> bool {
+    OTHERS.contains(&variable) || VARIABLES.iter().any(|(known, ..)| *known == variable)
+}
+
+/// Returns whether Kubernetes sets the variable, to tell of a service of its own whose name begins with `filot`.
+pub(super) fn is_service_link(variable: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let tells_port = ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| variable.contains(protocol));
+    variable.ends_with("_SERVICE_HOST")
+        || variable.contains("_SERVICE_PORT")
+        || variable.ends_with("_PORT") && is_address
+        || variable.contains("_PORT_") && tells_port
+}
+
 /// Copies the variables that are set, and not empty, into `settings`.
 pub(super) fn overlay(settings: &mut Table, environment: &[(String, String)], problems: &mut Vec<String>) {
     let mut done = Vec::new();
