@@ -187,11 +187,12 @@ pub fn read_card(
     // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline; or the card lies
     // on a page whose text runs another way.
     let first = usize::from(reading.page.frame.framing != Framing::Card);
+    let (is_located, sees_no_card) = (reading.located.is_some(), reading.sees_no_card);
     for direction in first..DIRECTIONS {
-        if !draft.misses_much() {
+        if !draft.misses_much() || is_located || sees_no_card && draft.is_foreign() {
             break;
         }
-        let Some(other) = engine.read_by_text(photo, direction)? else { break };
+        let Some(other) = engine.read_by_text(photo, &reading, direction)? else { break };
         let (other, second) = looked_at(engine, other, declared)?;
         if second.promise() > draft.promise() {
             (reading, draft) = (other, second);

@@ -1,5 +1,6 @@
 //! The seam between pictures and cards: whoever reads text implements [`OcrEngine`].
 
+use crate::detect::TextBox;
 use crate::image::Photo;
 use crate::locate::Located;
 use crate::page::{Line, Page, Quad, Rect};
@@ -46,6 +47,10 @@ pub struct Reading {
     pub(crate) canvas: crate::canvas::Canvas,
     /// The card as the networks located it, where its frame is theirs.
     pub located: Option<Located>,
+    /// Whether the networks that locate cards looked and saw none in the photo.
+    pub sees_no_card: bool,
+    /// The text boxes of the whole photo, in pixels of the working picture; `None` where it was not looked over.
+    pub(crate) overview: Option<Vec<TextBox>>,
     /// Milliseconds of CPU work by stage.
     pub timing: Timing,
 }
@@ -82,7 +87,12 @@ pub trait OcrEngine: Send + Sync {
     /// makes no sense as a card, because something else was taken for its edge. Text may run in several directions, as on
     /// a printed page with a card on it: `direction` 0 is that of most of the text. `None` if the engine has no such way, or
     /// the text no such direction.
-    fn read_by_text(&self, _photo: &Photo, _direction: usize) -> Result<Option<Reading>, Error> {
+    fn read_by_text(
+        &self,
+        _photo: &Photo,
+        _before: &Reading,
+        _direction: usize,
+    ) -> Result<Option<Reading>, Error> {
         Ok(None)
     }
 

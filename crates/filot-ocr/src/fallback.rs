@@ -88,8 +88,13 @@ impl OcrEngine for FallbackEngine {
         self.either(|engine| engine.read(photo))
     }
 
-    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
-        self.either(|engine| engine.read_by_text(photo, direction))
+    fn read_by_text(
+        &self,
+        photo: &Photo,
+        before: &Reading,
+        direction: usize,
+    ) -> Result<Option<Reading>, Error> {
+        self.either(|engine| engine.read_by_text(photo, before, direction))
     }
 
     fn read_at(&self, photo: &Photo, corners: &Quad) -> Result<Option<Reading>, Error> {
@@ -156,7 +161,14 @@ mod tests {
                 lines: Vec::new(),
                 quality: quality::measure(&canvas, &[], photo),
             };
-            Ok(Reading { page, canvas, located: None, timing: Timing::default() })
+            Ok(Reading {
+                page,
+                canvas,
+                located: None,
+                sees_no_card: false,
+                overview: None,
+                timing: Timing::default(),
+            })
         }
 
         fn reread(&self, _: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {

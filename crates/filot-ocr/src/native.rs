@@ -181,11 +181,16 @@ impl OcrEngine for NativeEngine {
     }
 
     fn read(&self, photo: &Photo) -> Result<Reading, Error> {
-        self.read_framed(photo, Framing::Card, 0)
+        self.read_framed(photo, Framing::Card, 0, None)
     }
 
-    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
-        let reading = self.read_framed(photo, Framing::Text, direction)?;
+    fn read_by_text(
+        &self,
+        photo: &Photo,
+        before: &Reading,
+        direction: usize,
+    ) -> Result<Option<Reading>, Error> {
+        let reading = self.read_framed(photo, Framing::Text, direction, before.overview.clone())?;
         Ok((direction == 0 || !reading.page.lines.is_empty()).then_some(reading))
     }
 
@@ -240,16 +245,30 @@ impl OcrEngine for NativeEngine {
 impl NativeEngine {
     /// Reads a photo; a card's outline is sought only if `wanted` says so. Without one, the text of the given direction
     /// is straightened, counted from the most frequent one.
-    fn read_framed(&self, photo: &Photo, wanted: Framing, direction: usize) -> Result<Reading, Error> {
+    fn read_framed(
+        &self,
+        photo: &Photo,
+        wanted: Framing,
+        direction: usize,
+        mut overview: Option<Vec<TextBox>>,
+    ) -> Result<Reading, Error> {
         let mut timing = Timing::default();
         let whole = whole_photo(photo);
-        let Some(found) = self.straighten(&whole, wanted, direction, &mut timing)? else {
+        let start = Instant::now();
+        let seen = match wanted {
+            Framing::Card => self.locator.locate(&whole)?,
+            _ => None,
+        };
+        timing.find = milliseconds(start);
+        let sees_no_card = wanted == Framing::Card && seen.is_none_or(|seen| !seen.kind.is_card());
+        let Some(found) = self.straighten(&whole, wanted, direction, seen, &mut overview, &mut timing)?
+        else {
             let page = Page {
                 frame: whole.frame.clone(),
                 lines: Vec::new(),
                 quality: quality::measure(&whole, &[], photo),
             };
-            return Ok(Reading { page, canvas: whole, located: None, timing });
+            return Ok(Reading { page, canvas: whole, located: None, sees_no_card, overview, timing });
         };
 
         let Straightened { mut canvas, mut boxes, upright, located } = found;
@@ -268,7 +287,7 @@ impl NativeEngine {
         }
         timing.recognize = milliseconds(start);
         let reading = self.read_boxes(photo, canvas, &boxes, known, timing)?;
-        Ok(Reading { located, ..reading })
+        Ok(Reading { located, sees_no_card, overview, ..reading })
     }
 
     /// Reads the text boxes of an upright canvas, unless it is `known` what stands there.
@@ -291,7 +310,7 @@ impl NativeEngine {
         timing.recognize += milliseconds(start);
         let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
-        Ok(Reading { page, canvas, located: None, timing })
+        Ok(Reading { page, canvas, located: None, sees_no_card: false, overview: None, timing })
     }
 }
 

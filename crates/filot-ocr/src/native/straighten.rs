@@ -32,6 +32,8 @@ const FEW_ON_CARD: usize = 9;
 const SMOOTH_SEARCH: f32 = 1.8;
 /// With this many lines cut, an outline that does not show all around is wrong.
 const MAX_CUT_LINES: usize = 3;
+/// With this share of the lines cut, the networks are wrong; a printed page under the card has a few that reach to it.
+const MAX_CUT_SHARE: f32 = 0.25;
 /// Share of the lines seen inside the outline at first that must be found again on the card.
 const MIN_TEXT_KEPT: f32 = 0.6;
 
@@ -84,31 +86,42 @@ impl NativeEngine {
         Ok(boxes)
     }
 
-    /// The straightened card, or the straightened text where no card's outline shows, with its text boxes. `None`
+    /// The straightened card, or the straightened text where no card's outline shows, with its text boxes; `seen` is what
+    /// the networks saw, `overview` the text boxes of the whole photo if it was looked over before, and after it was. `None`
     /// without any text.
     pub(super) fn straighten(
         &self,
         whole: &Canvas,
         framing: Framing,
         direction: usize,
+        seen: Option<Located>,
+        overview: &mut Option<Vec<TextBox>>,
         timing: &mut Timing,
     ) -> Result<Option<Straightened>, Error> {
         if framing == Framing::Card {
-            if let Some(located) = self.straighten_located(whole, timing)? {
+            if let Some(located) = self.straighten_located(whole, seen, timing)? {
                 return Ok(Some(located));
             }
             timing.searched = true;
         }
-        let searched = self.straighten_searched(whole, framing, direction, timing)?;
+        if overview.is_none() {
+            let start = Instant::now();
+            *overview = Some(self.look_over(whole)?);
+            timing.find += milliseconds(start);
+        }
+        let overview = overview.as_deref().unwrap_or_default();
+        let searched = self.straighten_searched(whole, framing, direction, overview, timing)?;
         Ok(searched.map(|(canvas, boxes)| Straightened { canvas, boxes, upright: false, located: None }))
     }
 
     /// The card where the networks say that it is. `None` where they are unsure, or what is there contradicts them.
-    fn straighten_located(&self, whole: &Canvas, timing: &mut Timing) -> Result<Option<Straightened>, Error> {
-        let start = Instant::now();
-        let located = self.locator.locate(whole)?;
-        timing.find += milliseconds(start);
-        let sure = located.filter(|card| card.kind.is_card() && card.confidence >= LOCATED);
+    fn straighten_located(
+        &self,
+        whole: &Canvas,
+        seen: Option<Located>,
+        timing: &mut Timing,
+    ) -> Result<Option<Straightened>, Error> {
+        let sure = seen.filter(|card| card.kind.is_card() && card.confidence >= LOCATED);
         let Some((card, canvas)) = sure.and_then(|card| Some((card, card.canvas(whole)?))) else {
             return Ok(None);
         };
@@ -127,7 +140,7 @@ impl NativeEngine {
     fn boxes_of_located(&self, canvas: &Canvas) -> Result<Option<Vec<TextBox>>, Error> {
         let mut boxes = self.search_for_rows(canvas)?;
         let cut = boxes.iter().filter(|b| crosses_border(&b.quad, canvas)).count();
-        if boxes.is_empty() || cut >= MAX_CUT_LINES {
+        if boxes.is_empty() || cut as f32 >= MAX_CUT_SHARE * boxes.len() as f32 {
             return Ok(None);
         }
         boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
@@ -147,15 +160,8 @@ impl NativeEngine {
         Ok(boxes)
     }
 
-    /// As [`Self::straighten`], by edges and text.
-    fn straighten_searched(
-        &self,
-        whole: &Canvas,
-        framing: Framing,
-        direction: usize,
-        timing: &mut Timing,
-    ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
-        let start = Instant::now();
+    /// The text boxes in the whole photo.
+    fn look_over(&self, whole: &Canvas) -> Result<Vec<TextBox>, Error> {
         let mut overview = self.search(whole, 0.0, OVERVIEW_SIDE)?;
         if overview.len() < FEW_LINES {
             // A small card in a large picture, or one in the dark or behind a veil of light.
@@ -172,7 +178,20 @@ impl NativeEngine {
                 }
             }
         }
-        let mut directions = layout::directions(&overview);
+        Ok(overview)
+    }
+
+    /// As [`Self::straighten`], by edges and text.
+    fn straighten_searched(
+        &self,
+        whole: &Canvas,
+        framing: Framing,
+        direction: usize,
+        overview: &[TextBox],
+        timing: &mut Timing,
+    ) -> Result<Option<(Canvas, Vec<TextBox>)>, Error> {
+        let start = Instant::now();
+        let mut directions = layout::directions(overview);
         if directions.is_empty() {
             // The outline of a card too dark or too blurred for its text to show; it lies flat or on its side.
             directions = vec![0.0, 90.0];
@@ -181,11 +200,11 @@ impl NativeEngine {
         if framing == Framing::Card {
             for search in OutlineSearch::ALL {
                 let start = Instant::now();
-                let card = card_canvas(whole, &overview, &directions, search);
+                let card = card_canvas(whole, overview, &directions, search);
                 timing.find += milliseconds(start);
                 let Some(found) = card else { continue };
                 let start = Instant::now();
-                let boxes = self.boxes_on_card(&overview, &found)?;
+                let boxes = self.boxes_on_card(overview, &found)?;
                 timing.detect += milliseconds(start);
                 if let Some(boxes) = boxes {
                     return Ok(Some((found.canvas, boxes)));
@@ -195,7 +214,7 @@ impl NativeEngine {
 
         let start = Instant::now();
         let Some(&degrees) = directions.get(direction) else { return Ok(None) };
-        let Some(canvas) = text_canvas(whole, &overview, degrees) else { return Ok(None) };
+        let Some(canvas) = text_canvas(whole, overview, degrees) else { return Ok(None) };
         let boxes = self.search(&canvas, 0.0, SEARCH_SIDE)?;
         timing.detect += milliseconds(start);
         Ok(Some((canvas, boxes)))

@@ -122,9 +122,14 @@ impl OcrEngine for TakenAway {
         self.engine.read(photo)
     }
 
-    fn read_by_text(&self, photo: &Photo, direction: usize) -> Result<Option<Reading>, Error> {
+    fn read_by_text(
+        &self,
+        photo: &Photo,
+        before: &Reading,
+        direction: usize,
+    ) -> Result<Option<Reading>, Error> {
         self.call()?;
-        self.engine.read_by_text(photo, direction)
+        self.engine.read_by_text(photo, before, direction)
     }
 
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
