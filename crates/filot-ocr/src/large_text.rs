@@ -51,6 +51,9 @@ const LETTERS: usize = 3;
 const HEIGHT_MM: std::ops::Range<f32> = 3.6..24.0;
 /// How much letters of a line may differ in where they begin and end, in heights.
 const UNEVEN: f32 = 0.25;
+/// Letters that are many, and the height in millimetres of a line that is very large.
+const MANY: usize = 4;
+const VERY_LARGE_MM: f32 = 8.0;
 /// White around a line for the recogniser, in heights.
 const MARGIN: f32 = 0.15;
 /// Lines that are read, those of the most letters first.
@@ -58,10 +61,18 @@ const LINES: usize = 3;
 /// With more pieces than this the picture shows a pattern rather than letters.
 const MAX_PIECES: usize = 120;
 
-/// Ink as a picture in black on white, and the lines of large letters in it, in page coordinates.
+/// Ink as a picture in black on white, and the lines of large letters in it.
 pub(crate) struct LargeLetters {
     pub(crate) canvas: Canvas,
-    pub(crate) lines: Vec<Quad>,
+    pub(crate) lines: Vec<LargeLine>,
+}
+
+pub(crate) struct LargeLine {
+    /// In page coordinates.
+    pub(crate) quad: Quad,
+    /// Nothing but its letters, where they are many and very large: a portrait's hair and the card's own print lie between
+    /// them.
+    pub(crate) alone: Option<Canvas>,
 }
 
 /// Rows of large letters on the page, dark ones and bright ones.
@@ -81,17 +92,19 @@ pub(crate) fn find(canvas: &Canvas) -> Vec<LargeLetters> {
         .into_iter()
         .flat_map(|ink| THIN_REACHES.map(|reach| ink.opened(reach)))
         .filter_map(|ink| {
+            let framed = |picture: RgbImage| {
+                let pyramid = Arc::new(Pyramid::new(Arc::new(picture)));
+                Canvas::new(pyramid, canvas.frame.framing, width, height, to_picture, 1.0)
+            };
             let lines = lines(&ink);
+            let line = |row: &Row| LargeLine {
+                quad: to_page.apply_quad(&row.quad),
+                alone: (row.letters >= MANY && row.quad.height() >= VERY_LARGE_MM * SCALE)
+                    .then(|| framed(black_on_white(&only(&ink, &row.pixels)))),
+            };
             (!lines.is_empty()).then(|| LargeLetters {
-                canvas: Canvas::new(
-                    Arc::new(Pyramid::new(Arc::new(black_on_white(&ink)))),
-                    canvas.frame.framing,
-                    width,
-                    height,
-                    to_picture,
-                    1.0,
-                ),
-                lines: lines.iter().map(|line| to_page.apply_quad(line)).collect(),
+                canvas: framed(black_on_white(&ink)),
+                lines: lines.iter().map(line).collect(),
             })
         })
         .collect()
@@ -115,29 +128,51 @@ fn black_on_white(ink: &Grey) -> RgbImage {
     })
 }
 
+/// The ink of some pixels and of those around them, where strokes fade.
+fn only(ink: &Grey, pixels: &[usize]) -> Grey {
+    let (width, height) = (ink.width, ink.values.len() / ink.width);
+    let mut values = vec![0; ink.values.len()];
+    for at in pixels {
+        let (x, y) = (at % width, at / width);
+        for y in y.saturating_sub(1)..(y + 2).min(height) {
+            let row = y * width + x.saturating_sub(1)..y * width + (x + 2).min(width);
+            values[row.clone()].copy_from_slice(&ink.values[row]);
+        }
+    }
+    Grey { width, values }
+}
+
 /// A connected patch of ink, in pixels.
 struct Piece {
     middle: Point,
     /// Longer side of its upright rectangle.
     size: f32,
     outline: Vec<Point>,
+    pixels: Vec<usize>,
 }
 
-/// Lines of large letters in a map of contrast, as quadrilaterals in pixels; the longest first.
-fn lines(ink: &Grey) -> Vec<Quad> {
-    let mut found: Vec<(usize, Quad)> = Vec::new();
+/// Pieces that stand in a row like letters.
+struct Row {
+    letters: usize,
+    quad: Quad,
+    pixels: Vec<usize>,
+}
+
+/// Lines of large letters in a map of contrast, in pixels; those of the most letters first.
+fn lines(ink: &Grey) -> Vec<Row> {
+    let mut found = Vec::new();
     for contrast in CONTRASTS {
         let pieces = pieces(ink, (contrast / BLACK * 255.0) as u8);
         if pieces.len() <= MAX_PIECES {
             found.extend(rows(&pieces));
         }
     }
-    found.sort_by_key(|(letters, _)| std::cmp::Reverse(*letters));
-    let mut lines: Vec<Quad> = Vec::new();
-    for (_, quad) in found {
-        let apart = |other: &Quad| distance(middle(other), middle(&quad)) > quad.height() / 2.0;
+    found.sort_by_key(|row: &Row| std::cmp::Reverse(row.letters));
+    let mut lines: Vec<Row> = Vec::new();
+    for row in found {
+        let apart = |other: &Row| distance(middle(&other.quad), middle(&row.quad)) > row.quad.height() / 2.0;
         if lines.iter().all(apart) {
-            lines.push(quad);
+            lines.push(row);
         }
         if lines.len() == LINES {
             break;
@@ -167,14 +202,14 @@ fn pieces(ink: &Grey, least: u8) -> Vec<Piece> {
             && COVERED.contains(&covered)
             && thickness >= THINNEST_MM * SCALE
         {
-            pieces.push(Piece { middle: around.centre(), size: w.max(h), outline });
+            pieces.push(Piece { middle: around.centre(), size: w.max(h), outline, pixels: patch.pixels });
         }
     }
     pieces
 }
 
-/// Pieces of about one size that stand in a row, with their number.
-fn rows(pieces: &[Piece]) -> Vec<(usize, Quad)> {
+/// Pieces of about one size that stand in a row.
+fn rows(pieces: &[Piece]) -> Vec<Row> {
     let alike = |a: &Piece, b: &Piece| a.size.max(b.size) <= ALIKE * a.size.min(b.size);
     let mut rows = Vec::new();
     for first in pieces {
@@ -220,7 +255,11 @@ fn rows(pieces: &[Piece]) -> Vec<(usize, Quad)> {
             };
             let (x0, x1) = (around.x0 - margin, around.x1 + margin);
             let (y0, y1) = (around.y0 - margin, around.y1 + margin);
-            rows.push((letters.len(), Quad([back(x0, y0), back(x1, y0), back(x1, y1), back(x0, y1)])));
+            rows.push(Row {
+                letters: letters.len(),
+                quad: Quad([back(x0, y0), back(x1, y0), back(x1, y1), back(x0, y1)]),
+                pixels: row.iter().flat_map(|(_, piece)| &piece.pixels).copied().collect(),
+            });
         }
     }
     rows
@@ -280,12 +319,25 @@ mod tests {
                 let slope = (b.y - a.y).atan2(b.x - a.x).to_degrees();
                 (slope + 25.0).abs() < 3.0 && a.x < 14.0 && b.x > 58.0
             };
-            assert!(found.iter().flat_map(|letters| &letters.lines).any(as_drawn), "{ink:?}");
+            assert!(
+                found
+                    .iter()
+                    .flat_map(|letters| &letters.lines)
+                    .any(|line| as_drawn(&line.quad) && line.alone.is_some()),
+                "{ink:?}"
+            );
         }
     }
 
     #[test]
     fn print_and_portrait_are_no_letters() {
         assert!(find(&card([170, 200, 225])).is_empty());
+    }
+
+    #[test]
+    fn only_the_ink_of_the_letters_and_around_them_is_kept() {
+        let ink = Grey { width: 4, values: (1..=12).collect() };
+        assert_eq!(only(&ink, &[0]).values, [1, 2, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(only(&ink, &[11]).values, [0, 0, 0, 0, 0, 0, 7, 8, 0, 0, 11, 12]);
     }
 }

@@ -219,10 +219,15 @@ impl OcrEngine for NativeEngine {
     fn large_text(&self, reading: &Reading) -> Result<Option<Vec<Line>>, Error> {
         let mut found = Vec::new();
         for letters in large_text::find(&reading.canvas) {
-            let quads: Vec<(Quad, Alphabet)> =
-                letters.lines.iter().map(|line| (*line, Alphabet::Any)).collect();
-            let read = recognise_with(&self.recognizer, &letters.canvas, &quads, View::Plain)?;
-            found.extend(read.into_iter().flatten());
+            for line in &letters.lines {
+                let mut looks = vec![(&letters.canvas, View::Plain)];
+                // Bold letters are read more surely when they are stretched.
+                looks.extend(line.alone.as_ref().map(|alone| (alone, View::Wide)));
+                for (canvas, view) in looks {
+                    let read = recognise_with(&self.recognizer, canvas, &[(line.quad, Alphabet::Any)], view)?;
+                    found.extend(read.into_iter().flatten());
+                }
+            }
         }
         Ok(Some(found))
     }
