@@ -188,6 +188,7 @@ pub fn read_card(
     // on a page whose text runs another way.
     let first = usize::from(reading.page.frame.framing != Framing::Card);
     let (is_located, sees_no_card) = (reading.located.is_some(), reading.sees_no_card);
+    let searched = reading.timing.searched;
     for direction in first..DIRECTIONS {
         if !draft.misses_much() || is_located || sees_no_card && draft.is_foreign() {
             break;
@@ -236,7 +237,7 @@ pub fn read_card(
     let assessment = assess(&draft, policy, today);
     Ok(Reading {
         assessment,
-        timing: reading.timing,
+        timing: Timing { searched, ..reading.timing },
         reread,
         frame: frame.unwrap_or_else(|| reading.page.frame.clone()),
         text: reading.page.text(),

@@ -71,7 +71,6 @@ pub struct Timing {
     pub detect: f32,
     pub recognize: f32,
     /// Whether the networks that locate the card were unsure, so that it was searched by its edges and its text.
-    #[serde(skip)]
     pub searched: bool,
 }
 

@@ -15,14 +15,13 @@ use crate::image::Photo;
 use crate::large_text;
 use crate::locate::{Located, Locator};
 use crate::models::Models;
-use crate::outline::{BORDER_MM, whole_frame};
+use crate::outline::BORDER_MM;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad};
 use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
-use crate::rectify::{contains, middle};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 use crate::strips::{certainty, line, read_with, recognise_with, weakest};
-use straighten::{CARD_MARGIN_MM, SEARCH_SIDE, Straightened};
+use straighten::{SEARCH_SIDE, Straightened, keep_inside};
 
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
@@ -204,7 +203,7 @@ impl OcrEngine for NativeEngine {
         };
         let canvas = whole.framed(Framing::Line, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base);
         let mut boxes = self.search(&canvas, BORDER_MM, SEARCH_SIDE)?;
-        boxes.retain(|b| contains(&whole_frame(&canvas, CARD_MARGIN_MM), middle(&b.quad)));
+        keep_inside(&mut boxes, &canvas);
         if boxes.is_empty() {
             return Ok(None);
         }

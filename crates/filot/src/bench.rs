@@ -95,6 +95,8 @@ pub(crate) struct Measured {
     pub(crate) cpu_ms: Vec<f64>,
     /// Milliseconds per picture and stage, in the order of `report::STAGES`, then what is left of the whole.
     pub(crate) stages: Vec<Vec<f64>>,
+    /// Photos that were searched by edges and text.
+    pub(crate) searched: usize,
     pub(crate) peak_mib: u64,
 }
 
@@ -153,8 +155,14 @@ fn measure(reader: Contender, folder: &Path, config: Option<&Path>) -> anyhow::R
     let mut child = command.spawn()?;
     let output = child.stdout.take().context("the child has no output")?;
 
-    let mut measured =
-        Measured { reader, accuracy: Report::default(), cpu_ms: Vec::new(), stages: Vec::new(), peak_mib: 0 };
+    let mut measured = Measured {
+        reader,
+        accuracy: Report::default(),
+        cpu_ms: Vec::new(),
+        stages: Vec::new(),
+        searched: 0,
+        peak_mib: 0,
+    };
     let mut truths = truths.iter();
     for line in BufReader::new(output).lines() {
         match serde_json::from_str(&line?)? {
@@ -168,6 +176,7 @@ fn measure(reader: Contender, folder: &Path, config: Option<&Path>) -> anyhow::R
                 let mut stages = report::STAGES.map(|(key, _)| milliseconds(&record["timing"][key])).to_vec();
                 stages.push(milliseconds(&record["ms"]) - stages.iter().sum::<f64>());
                 measured.stages.push(stages);
+                measured.searched += usize::from(record["timing"]["searched"] == true);
                 bar.inc(1);
             }
         }

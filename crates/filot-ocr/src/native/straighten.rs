@@ -26,7 +26,7 @@ const CLOSE_SEARCH_SIDE: f32 = 1280.0;
 /// Window, in pixels, over which contrast is evened out for the detector: a few lines of text.
 const DETECTION_WINDOW: usize = 61;
 /// Lines are sought this far beyond the found outline, which may lie a little inside the card.
-pub(super) const CARD_MARGIN_MM: f32 = 1.0;
+const CARD_MARGIN_MM: f32 = 1.0;
 /// A card with fewer rows than this was hardly seen, and how many pixels of smoothing may help.
 const FEW_ON_CARD: usize = 9;
 const SMOOTH_SEARCH: f32 = 1.8;
@@ -143,7 +143,7 @@ impl NativeEngine {
         if boxes.is_empty() || cut as f32 >= MAX_CUT_SHARE * boxes.len() as f32 {
             return Ok(None);
         }
-        boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
+        keep_inside(&mut boxes, canvas);
         Ok(Some(boxes))
     }
 
@@ -239,7 +239,7 @@ impl NativeEngine {
         if bare || (level(&boxes) as f32) < enough || !card.clear && cut >= MAX_CUT_LINES {
             return Ok(None);
         }
-        boxes.retain(|b| contains(&whole_frame(canvas, CARD_MARGIN_MM), middle(&b.quad)));
+        keep_inside(&mut boxes, canvas);
         Ok(Some(boxes))
     }
 }
@@ -247,6 +247,12 @@ impl NativeEngine {
 fn text_canvas(whole: &Canvas, boxes: &[TextBox], degrees: f32) -> Option<Canvas> {
     let (width, height, to_base) = layout::text_frame(boxes, degrees)?;
     Some(whole.framed(Framing::Text, width, height, to_base))
+}
+
+/// Leaves out the boxes beside a card.
+pub(super) fn keep_inside(boxes: &mut Vec<TextBox>, canvas: &Canvas) {
+    let card = whole_frame(canvas, CARD_MARGIN_MM);
+    boxes.retain(|text_box| contains(&card, middle(&text_box.quad)));
 }
 
 /// Boxes that run along the frame.
