@@ -392,11 +392,8 @@ async fn whatever_dies_in_between_leaves_one_photo_or_a_link_that_works(deployme
         let mut child = Command::new("setpriv");
         child.args(["--pdeathsig", "KILL"]).arg(std::env::current_exe().unwrap());
         child.args(["--exact", "retake::sends_a_photo_and_dies", "--ignored", "--test-threads", "1"]);
-        child
-            .envs(rig.deployment.environment())
-            .env("FILOT_TEST_TOKEN", &token)
-            .env("FILOT_TEST_PLACE", place);
-        child.env("FILOT_TEST_USER", rig.it().document(id).await.user_id.to_string());
+        child.envs(rig.deployment.environment()).env("CHILD_TOKEN", &token).env("CHILD_PLACE", place);
+        child.env("CHILD_USER", rig.it().document(id).await.user_id.to_string());
         let status = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().wait().unwrap();
         assert_eq!(status.signal(), Some(6), "{place}: it did not die there: {status}");
 
@@ -421,9 +418,9 @@ async fn whatever_dies_in_between_leaves_one_photo_or_a_link_that_works(deployme
 #[ignore = "run by another test as a process to be killed"]
 #[expect(clippy::disallowed_methods, reason = "a child learns from its parent through the environment")]
 fn sends_a_photo_and_dies() {
-    let Ok(token) = std::env::var("FILOT_TEST_TOKEN") else { return };
-    let user: UserId = std::env::var("FILOT_TEST_USER").unwrap().parse().unwrap();
-    filot::failpoint::arm(&std::env::var("FILOT_TEST_PLACE").unwrap(), 1);
+    let Ok(token) = std::env::var("CHILD_TOKEN") else { return };
+    let user: UserId = std::env::var("CHILD_USER").unwrap().parse().unwrap();
+    filot::failpoint::arm(&std::env::var("CHILD_PLACE").unwrap(), 1);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let config = filot::config::Config::load(None).unwrap();

@@ -204,10 +204,8 @@ async fn whatever_dies_before_it_is_stored_is_not_there_and_happens_once(deploym
             child.args(["--pdeathsig", "KILL"]).arg(std::env::current_exe().unwrap());
             child.args(["--exact", "durability::acts::acts_and_dies", "--ignored", "--test-threads", "1"]);
             child.envs(deployment.environment());
-            child
-                .env("FILOT_TEST_PLACE", place)
-                .env("FILOT_TEST_SUBJECT", serde_json::to_string(&subject).unwrap());
-            child.env("FILOT_TEST_NOW", it.app.clock.now().to_string());
+            child.env("CHILD_PLACE", place).env("CHILD_SUBJECT", serde_json::to_string(&subject).unwrap());
+            child.env("CHILD_NOW", it.app.clock.now().to_string());
             let ended =
                 child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
             let ended = ended.unwrap();
@@ -226,14 +224,14 @@ async fn whatever_dies_before_it_is_stored_is_not_there_and_happens_once(deploym
 #[ignore = "run by another test as a process to be killed"]
 #[expect(clippy::disallowed_methods, reason = "a child learns from its parent through the environment")]
 fn acts_and_dies() {
-    let Ok(subject) = std::env::var("FILOT_TEST_SUBJECT") else { return };
+    let Ok(subject) = std::env::var("CHILD_SUBJECT") else { return };
     let subject: Subject = serde_json::from_str(&subject).unwrap();
-    let now: Timestamp = std::env::var("FILOT_TEST_NOW").unwrap().parse().unwrap();
+    let now: Timestamp = std::env::var("CHILD_NOW").unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let config = filot::config::Config::load(None).unwrap();
         let app = App::with_reader(config, assessed(), Clock::by_hand(now)).await.unwrap();
-        filot::failpoint::arm(&std::env::var("FILOT_TEST_PLACE").unwrap(), 1);
+        filot::failpoint::arm(&std::env::var("CHILD_PLACE").unwrap(), 1);
         subject.perform(&app).await;
         panic!("still alive");
     });
