@@ -246,6 +246,8 @@ impl Store {
 
     fn over(db: DatabaseConnection, clock: Clock) -> Self {
         let known = KnownReadings::new();
+        // The log of a process that was killed still holds what it deleted.
+        let unclear = db.get_database_backend() == DbBackend::Sqlite;
         Self {
             db,
             clock,
@@ -253,8 +255,7 @@ impl Store {
             allowance: Allowance::default(),
             writer: None,
             known,
-            // A process that was killed may have deleted something.
-            deleted: Arc::new(AtomicBool::new(true)),
+            deleted: Arc::new(AtomicBool::new(unclear)),
         }
     }
 

@@ -164,8 +164,8 @@ impl Store {
         }
         let gone = photos.iter().map(|photo| DocumentId(photo.id)).collect();
         crate::failpoint::hit("store.delete.before_commit");
+        let _deleting = self.deleting();
         tx.commit().await?;
-        self.deleted.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok((row, gone))
     }
 

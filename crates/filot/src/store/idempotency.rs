@@ -180,7 +180,11 @@ impl Store {
     /// When the database does not answer.
     pub async fn idempotency_expire(&self) -> Result<u64> {
         let now = self.now();
-        self.execute("DELETE FROM idempotency WHERE expires_at <= $1", vec![now.into()]).await
+        let gone = self.execute("DELETE FROM idempotency WHERE expires_at <= $1", vec![now.into()]).await?;
+        if gone > 0 {
+            drop(self.deleting());
+        }
+        Ok(gone)
     }
 
     /// Takes the stored answers about a document back. The keys stay used.

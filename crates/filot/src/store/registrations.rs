@@ -72,7 +72,11 @@ impl Store {
     /// When the database does not answer.
     pub async fn forget_registrations(&self) -> Result<u64> {
         let now = self.now();
-        self.execute("DELETE FROM registrations WHERE expires_at <= $1", vec![now.into()]).await
+        let gone = self.execute("DELETE FROM registrations WHERE expires_at <= $1", vec![now.into()]).await?;
+        if gone > 0 {
+            drop(self.deleting());
+        }
+        Ok(gone)
     }
 
     /// A registration that has not expired.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::sqlite::{
@@ -20,9 +20,8 @@ use super::{Result, Store, UNUSED};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long writers wait while the log is being emptied and somebody still reads in it, a backup for instance.
 const READERS_TIMEOUT: Duration = Duration::from_millis(100);
-/// Returns the storage of deleted rows in the tables that hold what documents say.
-const VACUUM: &str =
-    "VACUUM documents, reviews, rulings, corrections, idempotency, outbox, one_time_tokens, jobs";
+/// Has PostgreSQL give up the deleted rows of tables that hold personal data.
+const VACUUM: &str = "VACUUM documents, reviews, rulings, corrections, idempotency, outbox, one_time_tokens, registrations, jobs";
 /// A database larger than this is not written anew at a start, where people wait for the service.
 const MAX_SCRUB_AT_START: u64 = 1 << 30;
 
@@ -111,6 +110,16 @@ pub(super) fn keep_private(url: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Notes when it is dropped that something was deleted: also when whoever asked for the deletion goes away while it is being
+/// committed.
+pub(super) struct Deleting<'a>(&'a AtomicBool);
+
+impl Drop for Deleting<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn unavailable(error: sqlx_core::Error) -> super::Error {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))).into()
 }
@@ -122,8 +131,13 @@ async fn wait_at_most(connection: &mut SqliteConnection, timeout: Duration) -> R
 }
 
 impl Store {
-    /// Empties SQLite's log into the database, so that nothing that was deleted is left in it. Returns `false` when somebody
-    /// reads at the moment, who keeps part of it.
+    /// Has the files of the database cleared soon after the end of the scope; see [`Store::clear_deleted`].
+    pub(super) fn deleting(&self) -> Deleting<'_> {
+        Deleting(&self.deleted)
+    }
+
+    /// Empties SQLite's log into the database, so that nothing that was deleted is left in it. Returns `false` when
+    /// somebody reads at the moment, who keeps part of it.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -137,18 +151,27 @@ impl Store {
         Ok(busy == 0)
     }
 
+    async fn vacuum(&self) -> Result<()> {
+        let mut connection = self.db.get_postgres_connection_pool().acquire().await.map_err(unavailable)?;
+        // A large table takes longer than any other statement may.
+        connection.execute("SET statement_timeout = 0").await.map_err(unavailable)?;
+        let done = connection.execute(VACUUM).await;
+        connection.execute("RESET statement_timeout").await.map_err(unavailable)?;
+        done.map(|_| ()).map_err(unavailable)
+    }
+
     /// Clears what was deleted since the last time, or by a process that is gone, from the files of the database: has
     /// PostgreSQL give up the rows; SQLite overwrites them at once, so only its log is emptied.
     ///
     /// # Errors
-    /// When the database does not answer, or the tables are not this account's; the next call tries again.
+    /// When the database does not answer; the next call tries again.
     pub async fn clear_deleted(&self) -> Result<()> {
         if !self.deleted.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
         let cleared = match self.backend() {
             DbBackend::Sqlite => self.empty_log().await,
-            _ => self.db.execute_unprepared(VACUUM).await.map(|_| true).map_err(Into::into),
+            _ => self.vacuum().await.map(|()| true),
         };
         if !matches!(cleared, Ok(true)) {
             self.deleted.store(true, Ordering::Relaxed);
@@ -190,9 +213,7 @@ impl Store {
             return Ok(());
         }
         drop(turn);
-        if !self.empty_log().await? {
-            self.deleted.store(true, Ordering::Relaxed);
-        }
+        self.empty_log().await?;
         self.note_scrubbed().await?;
         info!(
             megabytes = bytes >> 20,

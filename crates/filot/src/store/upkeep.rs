@@ -75,6 +75,7 @@ impl Store {
             ("outbox", "id", "done_at < $1", EFFECTS),
         ];
         let now = self.clock.now();
+        let _deleting = self.deleting();
         let mut gone = Vec::new();
         for (table, key, condition, kept) in tables {
             let before = to_utc(now.checked_sub(kept).unwrap_or(Timestamp::MIN));

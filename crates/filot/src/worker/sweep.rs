@@ -119,10 +119,16 @@ pub(super) async fn run(app: &App, stop: &CancellationToken) {
 /// Clears what was deleted from the files of the database, until `stop`.
 pub(super) async fn clear(app: &App, stop: &CancellationToken) {
     let every = app.store.clearing_interval();
+    let mut told = false;
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-        if let Err(error) = app.store.clear_deleted().await {
+        let cleared = app.store.clear_deleted().await;
+        // Once, however long it lasts.
+        if let Err(error) = &cleared
+            && !told
+        {
             warn!(%error, "what was deleted is not cleared from the database's files yet");
         }
+        told = cleared.is_err();
     }
 }
 
