@@ -159,7 +159,7 @@ fn retake_would_help(checks: &[Check]) -> bool {
 /// An assessment and what it took to get there.
 pub struct Reading {
     pub assessment: Assessment,
-    /// CPU milliseconds by stage of the first reading.
+    /// CPU milliseconds by stage of the reading that counts; whether the card was searched is told of the first.
     pub timing: Timing,
     /// How many regions were read a second time or more often.
     pub reread: usize,
@@ -187,10 +187,10 @@ pub fn read_card(
     // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline; or the card lies
     // on a page whose text runs another way.
     let first = usize::from(reading.page.frame.framing != Framing::Card);
-    let (is_located, sees_no_card) = (reading.located.is_some(), reading.sees_no_card);
+    let is_located = reading.located.is_some() && draft.document_type() != DocumentType::Other;
     let searched = reading.timing.searched;
     for direction in first..DIRECTIONS {
-        if !draft.misses_much() || is_located || sees_no_card && draft.is_foreign() {
+        if !draft.misses_much() || is_located {
             break;
         }
         let Some(other) = engine.read_by_text(photo, &reading, direction)? else { break };

@@ -278,11 +278,6 @@ impl Draft {
         self.fields().len() < usual
     }
 
-    /// Returns whether much was read sharply that belongs to neither card.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.document_type() == DocumentType::Other && self.kind.foreign_text
-    }
-
     /// Whether a second reading was taken in.
     pub(crate) fn reread(&self) -> bool {
         self.reread

@@ -106,7 +106,7 @@ pub(crate) struct Evidence {
     /// The title of another document was read.
     pub(crate) other_title: Option<&'static str>,
     /// Much text was read sharply that neither card accounts for.
-    pub(crate) foreign_text: bool,
+    foreign_text: bool,
     /// Hardly anything but a number stands on a well-lit thing.
     bare_number: bool,
     /// Nothing was read, but the picture may hold a card that is too poor to read.

@@ -47,8 +47,6 @@ pub struct Reading {
     pub(crate) canvas: crate::canvas::Canvas,
     /// The card as the networks located it, where its frame is theirs.
     pub located: Option<Located>,
-    /// Whether the networks that locate cards looked and saw none in the photo.
-    pub sees_no_card: bool,
     /// The text boxes of the whole photo, in pixels of the working picture; `None` where it was not looked over.
     pub(crate) overview: Option<Vec<TextBox>>,
     /// Milliseconds of CPU work by stage.
@@ -84,8 +82,8 @@ pub trait OcrEngine: Send + Sync {
 
     /// Reads again without trusting an outline: the picture straightened by its text alone. For a first reading that
     /// makes no sense as a card, because something else was taken for its edge. Text may run in several directions, as on
-    /// a printed page with a card on it: `direction` 0 is that of most of the text. `None` if the engine has no such way, or
-    /// the text no such direction.
+    /// a printed page with a card on it: `direction` 0 is that of most of the text. What the reading `before` saw of the whole
+    /// photo is not looked for again. `None` if the engine has no such way, or the text no such direction.
     fn read_by_text(
         &self,
         _photo: &Photo,

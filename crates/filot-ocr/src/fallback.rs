@@ -161,14 +161,7 @@ mod tests {
                 lines: Vec::new(),
                 quality: quality::measure(&canvas, &[], photo),
             };
-            Ok(Reading {
-                page,
-                canvas,
-                located: None,
-                sees_no_card: false,
-                overview: None,
-                timing: Timing::default(),
-            })
+            Ok(Reading { page, canvas, located: None, overview: None, timing: Timing::default() })
         }
 
         fn reread(&self, _: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {

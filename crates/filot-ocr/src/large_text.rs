@@ -5,6 +5,7 @@
 //! the letters of an overprint are what remains thinner than the window of a second one (a top-hat transform, for dark and for bright
 //! ink): neither the portrait nor a shadow is. Such letters in a row are handed to the recogniser as clean black on white.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -70,8 +71,8 @@ pub(crate) struct LargeLetters {
 pub(crate) struct LargeLine {
     /// In page coordinates.
     pub(crate) quad: Quad,
-    /// Nothing but its letters, where they are many and very large: a portrait's hair and the card's own print lie between
-    /// them.
+    /// Nothing but what stands in its row, where letters are many and very large: a portrait's hair and the card's own print
+    /// lie between them.
     pub(crate) alone: Option<Canvas>,
 }
 
@@ -99,8 +100,12 @@ pub(crate) fn find(canvas: &Canvas) -> Vec<LargeLetters> {
             let lines = lines(&ink);
             let line = |row: &Row| LargeLine {
                 quad: to_page.apply_quad(&row.quad),
-                alone: (row.letters >= MANY && row.quad.height() >= VERY_LARGE_MM * SCALE)
-                    .then(|| framed(black_on_white(&only(&ink, &row.pixels)))),
+                alone: (row.letters >= MANY && row.quad.height() >= VERY_LARGE_MM * SCALE).then(|| {
+                    framed(black_on_white(&only(
+                        &ink,
+                        row.pieces.iter().flat_map(|piece| piece.iter().copied()),
+                    )))
+                }),
             };
             (!lines.is_empty()).then(|| LargeLetters {
                 canvas: framed(black_on_white(&ink)),
@@ -129,7 +134,7 @@ fn black_on_white(ink: &Grey) -> RgbImage {
 }
 
 /// The ink of some pixels and of those around them, where strokes fade.
-fn only(ink: &Grey, pixels: &[usize]) -> Grey {
+fn only(ink: &Grey, pixels: impl Iterator<Item = usize>) -> Grey {
     let (width, height) = (ink.width, ink.values.len() / ink.width);
     let mut values = vec![0; ink.values.len()];
     for at in pixels {
@@ -148,14 +153,14 @@ struct Piece {
     /// Longer side of its upright rectangle.
     size: f32,
     outline: Vec<Point>,
-    pixels: Vec<usize>,
+    pixels: Rc<[usize]>,
 }
 
 /// Pieces that stand in a row like letters.
 struct Row {
     letters: usize,
     quad: Quad,
-    pixels: Vec<usize>,
+    pieces: Vec<Rc<[usize]>>,
 }
 
 /// Lines of large letters in a map of contrast, in pixels; those of the most letters first.
@@ -202,7 +207,12 @@ fn pieces(ink: &Grey, least: u8) -> Vec<Piece> {
             && COVERED.contains(&covered)
             && thickness >= THINNEST_MM * SCALE
         {
-            pieces.push(Piece { middle: around.centre(), size: w.max(h), outline, pixels: patch.pixels });
+            pieces.push(Piece {
+                middle: around.centre(),
+                size: w.max(h),
+                outline,
+                pixels: patch.pixels.into(),
+            });
         }
     }
     pieces
@@ -258,7 +268,7 @@ fn rows(pieces: &[Piece]) -> Vec<Row> {
             rows.push(Row {
                 letters: letters.len(),
                 quad: Quad([back(x0, y0), back(x1, y0), back(x1, y1), back(x0, y1)]),
-                pixels: row.iter().flat_map(|(_, piece)| &piece.pixels).copied().collect(),
+                pieces: row.iter().map(|(_, piece)| Rc::clone(&piece.pixels)).collect(),
             });
         }
     }
@@ -337,7 +347,7 @@ mod tests {
     #[test]
     fn only_the_ink_of_the_letters_and_around_them_is_kept() {
         let ink = Grey { width: 4, values: (1..=12).collect() };
-        assert_eq!(only(&ink, &[0]).values, [1, 2, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(only(&ink, &[11]).values, [0, 0, 0, 0, 0, 0, 7, 8, 0, 0, 11, 12]);
+        assert_eq!(only(&ink, [0].into_iter()).values, [1, 2, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(only(&ink, [11].into_iter()).values, [0, 0, 0, 0, 0, 0, 7, 8, 0, 0, 11, 12]);
     }
 }

@@ -264,7 +264,6 @@ impl NativeEngine {
             _ => None,
         };
         timing.find = milliseconds(start);
-        let sees_no_card = wanted == Framing::Card && seen.is_none_or(|seen| !seen.kind.is_card());
         let Some(found) = self.straighten(&whole, wanted, direction, seen, &mut overview, &mut timing)?
         else {
             let page = Page {
@@ -272,7 +271,7 @@ impl NativeEngine {
                 lines: Vec::new(),
                 quality: quality::measure(&whole, &[], photo),
             };
-            return Ok(Reading { page, canvas: whole, located: None, sees_no_card, overview, timing });
+            return Ok(Reading { page, canvas: whole, located: None, overview, timing });
         };
 
         let Straightened { mut canvas, mut boxes, upright, located } = found;
@@ -291,7 +290,7 @@ impl NativeEngine {
         }
         timing.recognize = milliseconds(start);
         let reading = self.read_boxes(photo, canvas, &boxes, known, timing)?;
-        Ok(Reading { located, sees_no_card, overview, ..reading })
+        Ok(Reading { located, overview, ..reading })
     }
 
     /// Reads the text boxes of an upright canvas, unless it is `known` what stands there.
@@ -314,7 +313,7 @@ impl NativeEngine {
         timing.recognize += milliseconds(start);
         let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
-        Ok(Reading { page, canvas, located: None, sees_no_card: false, overview: None, timing })
+        Ok(Reading { page, canvas, located: None, overview: None, timing })
     }
 }
 

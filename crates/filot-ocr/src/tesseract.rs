@@ -159,7 +159,7 @@ impl OcrEngine for TesseractEngine {
         lines.sort_by(|a, b| a.rect.y0.total_cmp(&b.rect.y0).then(a.rect.x0.total_cmp(&b.rect.x0)));
         let quality = quality::measure(&canvas, &lines, photo);
         let page = Page { frame: canvas.frame.clone(), lines, quality };
-        Ok(Reading { page, canvas, located: None, sees_no_card: false, overview: None, timing })
+        Ok(Reading { page, canvas, located: None, overview: None, timing })
     }
 
     fn reread(&self, reading: &Reading, regions: &[Region]) -> Result<Vec<Option<Line>>, Error> {

@@ -100,14 +100,15 @@ fn within(span: &Span, range: std::ops::Range<usize>, line: &Rect, values: &[Rec
     values.iter().any(|value| (value.x0..=value.x1).contains(&x) && (value.y0..=value.y1).contains(&y))
 }
 
-/// Whether what looked like large writing is some: a few letters that the recogniser believes in, most of them capitals.
-/// Portraits, crests and signatures give one or two, small ones, or none that is sure.
+/// Whether what looked like large writing is some: a word of the list, or a few letters that the recogniser believes in,
+/// most of them capitals. Portraits, crests and signatures give one or two, small ones, or none that is sure.
 fn is_large_writing(line: &Line) -> bool {
     const LETTERS: usize = 3;
     const CONFIDENCE: f32 = 0.65;
     let letters = line.text.chars().filter(char::is_ascii_alphabetic).count();
     let capitals = line.text.chars().filter(char::is_ascii_uppercase).count();
-    letters >= LETTERS && capitals * 2 > letters && line.confidence >= CONFIDENCE
+    let is_writing = capitals * 2 > letters || is_overprint(line, false, true, &[]);
+    letters >= LETTERS && is_writing && line.confidence >= CONFIDENCE
 }
 
 /// Whether a line in the card's own frame is too large or too slanted to be printed by the card's issuer.
