@@ -7,7 +7,7 @@ The mechanisms stand in scripts/mutants.toml: a file, a piece of its text that o
 and the tests (a nextest filter) of which at least one has to fail. Mutants of different files whose tests are in
 different modules are built together, since building takes longest; --alone builds each by itself, which leaves no doubt
 whose fault a failure is. Results are kept in the target folder, so a run that was interrupted goes on where it stopped;
---again forgets them, NAMEs choose by parts of names. --check only looks whether every piece of text is still there. The
+--again forgets those of the chosen, NAMEs choose by parts of names. --check only looks whether every piece of text is still there. The
 source is put back whatever happens; files with changes of their own are not touched. CARGO names another cargo.
 
 Exit status: 0 when every mutant was caught, 1 when one survived or could not be tried.
@@ -47,6 +47,9 @@ def cargo(*arguments, limit=None):
         os.killpg(process.pid, signal.SIGKILL)
         said, _ = process.communicate()
         return None, said
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def problem(mutant):
@@ -123,6 +126,8 @@ def main():
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
+    # An end by a signal puts the source back, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     mutants = tomllib.loads(LIST.read_text())["mutant"]
     chosen = [m for m in mutants if not options.names or any(name in m["name"] for name in options.names)]
     if options.list:
@@ -135,7 +140,10 @@ def main():
             return 1 if stale else 0
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     kept = target / "mutants.json"
-    known = {} if options.again or not kept.is_file() else json.loads(kept.read_text())
+    known = json.loads(kept.read_text()) if kept.is_file() else {}
+    if options.again:
+        for mutant in chosen:
+            known.pop(mutant["name"], None)
     left = []
     for mutant in chosen:
         identity = hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()
