@@ -162,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn large_writing_is_a_word_of_the_list_or_mostly_capitals() {
+        for text in ["Contoh", "specimen", "CONT", "ONT"] {
+            assert!(is_large_writing(&line(text, -30.0)), "{text}");
+        }
+        for text in ["wae", "nRengn A", "T", "NT"] {
+            assert!(!is_large_writing(&line(text, -30.0)), "{text}");
+        }
+        assert!(!is_large_writing(&Line { confidence: 0.6, ..line("CONTOH", -30.0) }));
+    }
+
+    #[test]
     fn an_overprint_counts_wherever_it_stands() {
         for word in ["SPECIMEN", "SALINAN", "SAMPLE", "DUMMY", "CONTOH", "TIDAK BERLAKU"] {
             assert!(is_overprint(&line(word, 0.0), false, true, &[]), "{word}");
