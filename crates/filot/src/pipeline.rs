@@ -157,8 +157,10 @@ async fn read(
     let start = Instant::now();
     let (declared, today) = (document.card_type.declared(), app.clock.today());
     let turn = Arc::new(turn);
-    // A reading that can kill this process begins only when what others gave is written: they would be suspected otherwise.
-    let until_written = app.reader.is_in_this_process().then(|| Arc::clone(&turn));
+    // Whoever is suspected keeps all others waiting until what it gave is written: the next one may kill this process, and
+    // what is not written then counts against it once more.
+    let is_suspected = document.attempts > 1 && app.reader.is_in_this_process();
+    let until_written = is_suspected.then(|| Arc::clone(&turn));
     let reading = async {
         let (file, hash) = (bytes.clone(), document.content_hash.clone());
         let is_whole = tokio::task::spawn_blocking(move || blobs::content_hash(&file) == hash).await;

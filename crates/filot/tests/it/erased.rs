@@ -136,6 +136,27 @@ async fn send(http: &Client, address: &str, token: &str, bytes: &Bytes, key: &st
     answer["documentId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
+/// PostgreSQL keeps what was deleted until it is told to give it up, whatever other statements may take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_gives_up_what_was_deleted() {
+    let deployment = Deployment::postgres();
+    let it = TestApp::new(&deployment).await;
+    let database = Database::connect(deployment.postgres.as_ref().unwrap().url()).await.unwrap();
+    let vacuumed = async || {
+        let sql = "SELECT COUNT(*) AS n FROM pg_stat_user_tables \
+                   WHERE last_vacuum IS NOT NULL AND relname IN ('documents', 'idempotency', 'registrations')";
+        let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+        row.unwrap().try_get::<i64>("", "n").unwrap()
+    };
+    it.app.store.clear_deleted().await.unwrap();
+    let id = it.upload(card(1, Script::Approve, 0)).await.unwrap().id;
+    it.app.store.clear_deleted().await.unwrap();
+    assert_eq!(vacuumed().await, 0, "nothing was deleted");
+    it.app.store.delete_document(id, &Actor::User(it.user)).await.unwrap();
+    it.app.store.clear_deleted().await.unwrap();
+    eventually("the tables are vacuumed", Duration::from_secs(20), async || vacuumed().await == 3).await;
+}
+
 /// Within what the log is emptied, on a busy machine.
 const LOG_CLEARED: Duration = Duration::from_secs(15);
 
