@@ -24,6 +24,8 @@ const COLOURLESS: f32 = 0.004;
 /// Strength of periodic patterns: what 2 of 100 genuine cards exceed. A suspicion only, so it costs the approval, not
 /// the card.
 const PERIODIC: f32 = 0.5;
+/// The same from the look of the card's surface, where a network looked at it.
+const ON_SCREEN: f32 = 0.9;
 /// What is around the card against its paper, in grey levels of the file. Black cloth sends back a twentieth of the light
 /// that paper does, a fourth in grey levels; only what shines by itself in the dark has surroundings as black as this.
 const BLACK: f32 = 0.085;
@@ -64,7 +66,12 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
         };
         checks.push(Check::new(CheckCode::Photocopy, colour));
         let shines = quality.surround.is_some_and(|surround| surround < BLACK);
-        let screen = match quality.moire > PERIODIC || shines {
+        // The pattern's strength answers to fine lines, whoever prints them; the network has learned to tell them apart.
+        let shown = match quality.presentation {
+            Some(presentation) => presentation.screen > ON_SCREEN,
+            None => quality.moire > PERIODIC,
+        };
+        let screen = match shown || shines {
             _ if !measured => Outcome::NotRun,
             true => Outcome::Warn,
             false if quality.fine_step > COARSE => Outcome::NotRun,
