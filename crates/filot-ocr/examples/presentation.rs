@@ -24,7 +24,7 @@ const PERIODIC: f32 = 0.5;
 const BLACK: f32 = 0.085;
 const COARSE: f32 = 40.0;
 /// The network's.
-const THRESHOLD: f32 = 0.9;
+const THRESHOLD: f32 = 0.65;
 /// Genuine cards that may be held.
 const BPCER: f32 = 0.01;
 

@@ -39,12 +39,6 @@ const FAIRLY_SURE: f32 = 0.6;
 /// of a portrait, and a field's short value is read again anyway.
 const SHORTEST: usize = 2;
 const SHORTEST_CLEANED: usize = 4;
-/// Whether every reading looks at the card's surface for signs of a screen, a print or a copy ([`Quality::presentation`]).
-/// Nothing decides by it yet.
-///
-/// [`Quality::presentation`]: crate::page::Quality::presentation
-const JUDGE_PRESENTATION: bool = false;
-
 /// Reads with PP-OCRv6 networks on ONNX Runtime or rten.
 pub struct NativeEngine {
     detector: Pool,
@@ -327,9 +321,7 @@ impl NativeEngine {
         });
         timing.recognize += milliseconds(start);
         let mut quality = quality::measure(&canvas, &lines, photo);
-        if JUDGE_PRESENTATION {
-            quality.presentation = self.presenter.judge(&canvas)?;
-        }
+        quality.presentation = self.presenter.judge(&canvas)?;
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, located: None, overview: None, timing })
     }
