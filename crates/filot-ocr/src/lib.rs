@@ -18,6 +18,7 @@ pub mod native;
 mod outline;
 pub mod page;
 mod patches;
+pub mod presentation;
 mod quality;
 mod recognize;
 mod rectify;

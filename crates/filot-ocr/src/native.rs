@@ -17,6 +17,7 @@ use crate::locate::{Located, Locator};
 use crate::models::Models;
 use crate::outline::BORDER_MM;
 use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad};
+use crate::presentation::{Presentation, Presenter};
 use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
@@ -43,6 +44,7 @@ pub struct NativeEngine {
     detector: Pool,
     recognizer: Recognizer,
     locator: Locator,
+    presenter: Presenter,
     kind: RuntimeKind,
     name: String,
 }
@@ -80,8 +82,9 @@ impl NativeEngine {
         let recognizer = runtime.load(&models.recognizer, readers, strip)?;
         let recognizer = Recognizer::new(recognizer, models.charset.clone());
         let locator = Locator::load(runtime, readers)?;
+        let presenter = Presenter::load(runtime, readers)?;
         let kind = runtime.kind();
-        Ok(Self { detector, recognizer, locator, kind, name: format!("native/{}", kind.name()) })
+        Ok(Self { detector, recognizer, locator, presenter, kind, name: format!("native/{}", kind.name()) })
     }
 
     /// The same reader with its networks shared by all threads, as on a GPU, until `runs_left` is used up.
@@ -92,6 +95,7 @@ impl NativeEngine {
             detector: self.detector.shared_until(&left),
             recognizer: self.recognizer.shared_until(&left),
             locator: self.locator.shared_until(&left),
+            presenter: self.presenter.shared_until(&left),
             ..self
         }
     }
@@ -105,6 +109,11 @@ impl NativeEngine {
         let in_photo = |p: Point| Point { x: p.x * photo.reduction, y: p.y * photo.reduction };
         let found = self.locator.locate(&whole_photo(photo))?;
         Ok(found.map(|card| Located { corners: Quad(card.corners.0.map(in_photo)), ..card }))
+    }
+
+    /// Judges by the surface whether what was read is the card itself. `None` where the picture is too small.
+    pub fn presentation(&self, reading: &Reading) -> Result<Option<Presentation>, Error> {
+        self.presenter.judge(&reading.canvas)
     }
 
     /// Reads boxes of a canvas, unless it is `known` what stands there; what is unsure then in wider strips, and what is
@@ -311,7 +320,8 @@ impl NativeEngine {
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
         timing.recognize += milliseconds(start);
-        let quality = quality::measure(&canvas, &lines, photo);
+        let mut quality = quality::measure(&canvas, &lines, photo);
+        quality.presentation = self.presenter.judge(&canvas)?;
         let page = Page { frame: canvas.frame.clone(), lines, quality };
         Ok(Reading { page, canvas, located: None, overview: None, timing })
     }

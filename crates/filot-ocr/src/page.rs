@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::Homography;
 use crate::image::Photo;
+use crate::presentation::Presentation;
 
 /// A position; the unit is that of the frame it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -203,6 +204,9 @@ pub struct Quality {
     /// divided by the 85th inside. `None` when no card was found or it fills the photo.
     #[serde(default)]
     pub surround: Option<f32>,
+    /// Whether it is the card itself that was photographed, by the look of its surface. `None` where nothing looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentation: Option<Presentation>,
 }
 
 #[cfg(test)]

@@ -204,13 +204,15 @@ impl Case {
         Sample { jpeg, truth, prints }
     }
 
-    /// The card as it leaves the printer, `width` pixels wide, before anybody photographs it. Decoys without a thing to see
-    /// give a plain picture.
+    /// The card as it leaves the printer, `width` pixels wide, before anybody photographs it; aged as its scene says. Decoys
+    /// without a thing to see give a plain picture.
     pub fn card(&self, seed: u64, width: u32) -> RgbImage {
         let subject = self.settled();
         let dice = Dice::new(seed);
         let [millimetres, _] = self.size(subject, &dice);
-        self.print(subject, &dice, width as f32 / millimetres).0.pixels
+        let mut sheet = self.print(subject, &dice, width as f32 / millimetres).0;
+        self.scene.age(&mut sheet, &dice.branch(21));
+        sheet.pixels
     }
 
     /// Width and height of the thing in millimetres.

@@ -21,8 +21,10 @@ const GREY: f32 = 0.035;
 const COPIED: f32 = 0.80;
 /// Mean saturation of a file that has no colour at all, whatever its brightness: a camera leaves some.
 const COLOURLESS: f32 = 0.004;
-/// Strength of periodic patterns: what 2 of 100 genuine cards exceed. A suspicion only, so it costs the approval, not
-/// the card.
+/// How much the card's surface looks like a display's: more than that of each of 262 genuine cards of the test kit, the
+/// highest of which has 0.60. A suspicion only, so it costs the approval, not the card.
+const ON_SCREEN: f32 = 0.65;
+/// Strength of periodic patterns, for readers without the network: what 2 of 100 genuine cards exceed.
 const PERIODIC: f32 = 0.5;
 /// What is around the card against its paper, in grey levels of the file. Black cloth sends back a twentieth of the light
 /// that paper does, a fourth in grey levels; only what shines by itself in the dark has surroundings as black as this.
@@ -64,7 +66,12 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
         };
         checks.push(Check::new(CheckCode::Photocopy, colour));
         let shines = quality.surround.is_some_and(|surround| surround < BLACK);
-        let screen = match quality.moire > PERIODIC || shines {
+        // The pattern's strength answers to fine lines, whoever prints them; the network has learned to tell them apart.
+        let shown = match quality.presentation {
+            Some(presentation) => presentation.screen > ON_SCREEN,
+            None => quality.moire > PERIODIC,
+        };
+        let screen = match shown || shines {
             _ if !measured => Outcome::NotRun,
             true => Outcome::Warn,
             false if quality.fine_step > COARSE => Outcome::NotRun,

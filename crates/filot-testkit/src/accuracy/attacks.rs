@@ -49,7 +49,9 @@ impl Attack {
     fn score(self, result: &Value) -> Option<f64> {
         let of_quality = |name: &str| result["quality"][name].as_f64();
         match self {
-            Self::Screen => of_quality("moire"),
+            Self::Screen => {
+                result["quality"]["presentation"]["screen"].as_f64().or_else(|| of_quality("moire"))
+            }
             Self::Copy => of_quality("saturation").map(|saturation| 1.0 - saturation),
         }
     }
