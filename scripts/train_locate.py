@@ -12,7 +12,6 @@ weights.
 import argparse
 import json
 import math
-import os
 import pathlib
 import time
 
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from locate_net import *
+from training import learn, save, write_onnx
 
 CARD = np.array([[0, 0], [85.6, 0], [85.6, 53.98], [0, 53.98]], np.float32)
 BATCH = 32
@@ -327,27 +327,8 @@ def stack(looks):
 
 
 def export(net, which, file):
-    """Writes ONNX with half floats for weights, which both runtimes widen when they load it."""
-    import onnx
-    from onnx import numpy_helper
-
-    net = net.eval()
     shape = (1, 3, FIRST_SIDE, FIRST_SIDE) if which == "first" else (1, 3, SECOND_HEIGHT, SECOND_WIDTH)
-    torch.onnx.export(net, (torch.zeros(shape),), file, opset_version=17, dynamo=False, input_names=["picture"], output_names=["found"])
-    model = onnx.load(file)
-    graph, casts = model.graph, []
-    for tensor in list(graph.initializer):
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size > 8:
-            graph.initializer.remove(tensor)
-            graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half"))
-            casts.append(onnx.helper.make_node("Cast", [tensor.name + "_half"], [tensor.name], to=onnx.TensorProto.FLOAT))
-    nodes = casts + list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    model.producer_name, model.producer_version = "train_locate.py", "1"
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
+    write_onnx(net, shape, file, "train_locate.py", input_names=["picture"], output_names=["found"])
 
 
 def main():
@@ -392,27 +373,15 @@ def main():
             batch.append(look)
         x, corners, labels = stack(batch)
         loss = (first_loss if options.which == "first" else second_loss)(net(x), corners, labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
         looks += BATCH
-        decay = min(0.998, 1 - 10 / (looks / BATCH + 10))
-        with torch.no_grad():
-            for kept, new in zip(mean.state_dict().values(), net.state_dict().values()):
-                if kept.is_floating_point():
-                    kept.lerp_(new, 1 - decay)
-                else:
-                    kept.copy_(new)
+        learn(net, mean, optimiser, loss, looks / BATCH)
         running = loss.item() if running is None else 0.99 * running + 0.01 * loss.item()
         now = time.process_time()
         used += now - last
         last = now
         if time.time() - last_saved > SAVE_EVERY or used >= 60 * options.minutes:
             last_saved = time.time()
-            state = {"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "used": used, "looks": looks}
-            torch.save(state, options.checkpoint.with_suffix(".part"))
-            os.replace(options.checkpoint.with_suffix(".part"), options.checkpoint)
+            save(options.checkpoint, net, mean, optimiser, used, looks)
             result = check(mean, options.which, held_back) if held_back else ""
             scenes.refresh()
             print(f"{used / 60:.1f} min {looks} looks of {len(scenes.items)} pictures, loss {running:.3f} {result}", flush=True)

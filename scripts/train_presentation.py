@@ -11,7 +11,6 @@ mean of the weights. With `--minutes 0` it only checks and exports.
 import argparse
 import json
 import math
-import os
 import pathlib
 import time
 
@@ -20,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from presentation_net import CLASSES, SIDE, Presentation
+from training import learn, save, write_onnx
 
 BATCH = 64
 SAVE_EVERY = 180
@@ -121,28 +121,9 @@ def check(net, patches):
 
 
 def export(net, file):
-    """Writes ONNX with half floats for weights, which both runtimes widen when they load it."""
-    import onnx
-    from onnx import numpy_helper
-
-    net = net.eval()
+    names = dict(input_names=["patches"], output_names=["logits"])
     axes = {"patches": {0: "n"}, "logits": {0: "n"}}
-    names = dict(input_names=["patches"], output_names=["logits"], dynamic_axes=axes)
-    torch.onnx.export(net, (torch.zeros(2, 3, SIDE, SIDE),), file, opset_version=17, dynamo=False, **names)
-    model = onnx.load(file)
-    graph, casts = model.graph, []
-    for weights in list(graph.initializer):
-        values = numpy_helper.to_array(weights)
-        if values.dtype == np.float32 and values.size > 8:
-            graph.initializer.remove(weights)
-            graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), weights.name + "_half"))
-            casts.append(onnx.helper.make_node("Cast", [weights.name + "_half"], [weights.name], to=onnx.TensorProto.FLOAT))
-    nodes = casts + list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    model.producer_name, model.producer_version = "train_presentation.py", "1"
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
+    write_onnx(net, (2, 3, SIDE, SIDE), file, "train_presentation.py", dynamic_axes=axes, **names)
 
 
 def step(net, mean, optimiser, patches, rng, looks, side):
@@ -150,17 +131,7 @@ def step(net, mean, optimiser, patches, rng, looks, side):
     items = [patches.items[n] for n in rng.integers(0, len(patches.items), BATCH)]
     x = tensor([distort(patches.load(item), rng, side) for item in items])
     loss = F.cross_entropy(net(x), torch.tensor([item[3] for item in items]), label_smoothing=0.02)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-    optimiser.step()
-    decay = min(0.998, 1 - 10 / (looks / BATCH + 10))
-    with torch.no_grad():
-        for kept, new in zip(mean.state_dict().values(), net.state_dict().values()):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+    learn(net, mean, optimiser, loss, looks / BATCH)
     return loss.item()
 
 
@@ -202,9 +173,7 @@ def main():
         last = now
         if time.time() - last_saved > SAVE_EVERY or used >= all_of_it:
             last_saved = time.time()
-            state = {"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "used": used, "looks": looks}
-            torch.save(state, options.checkpoint.with_suffix(".part"))
-            os.replace(options.checkpoint.with_suffix(".part"), options.checkpoint)
+            save(options.checkpoint, net, mean, optimiser, used, looks)
             patches.refresh()
             print(f"{used / 60:.1f} min {looks} looks of {len(patches.items)} patches, loss {running:.3f}", flush=True)
     for folder, shots in zip(options.check, checks):
