@@ -31,6 +31,7 @@ mod trial;
 pub use registration::Registered;
 pub(crate) use registration::confirmation;
 
+pub use attempts::Source;
 use attempts::{Allowance, Attempts, Counter};
 
 use password::Passwords;

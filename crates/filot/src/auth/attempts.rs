@@ -2,7 +2,8 @@
 //!
 //! Only what fails is counted, in three ways: for an account from one network, for a network over all accounts, and for
 //! an account over all networks. The last two turn away strangers only: from where somebody has signed in before, their
-//! right password is accepted whatever others try from elsewhere.
+//! right password is accepted whatever others try from elsewhere. A browser in which they have signed in is such a place
+//! wherever it is, and what others fail on its network does not count for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +67,21 @@ impl Counter {
     }
 }
 
+/// Where an attempt comes from.
+#[derive(Debug, Default)]
+pub struct Source {
+    /// The client's address, if that is known.
+    pub address: Option<IpAddr>,
+    /// The mark that a browser was given when somebody signed in there completely. It proves nothing but that.
+    pub device: Option<String>,
+}
+
+impl From<Option<IpAddr>> for Source {
+    fn from(address: Option<IpAddr>) -> Self {
+        Self { address, device: None }
+    }
+}
+
 /// Counts attempts of accounts.
 pub(crate) struct Attempts {
     pairs: Counter,
@@ -114,6 +130,12 @@ impl Attempts {
             self.pairs.give_back(&pair);
         }
         Ok(known?.then_some(Attempt { pair, stranger: None }))
+    }
+
+    /// Allows an attempt from a device of the account's owner, or does not: counted for this device only.
+    pub(crate) fn begin_on(&self, account: &str, device: &str) -> Option<Attempt> {
+        let pair = format!("{account} {device}");
+        self.pairs.take(&pair).then_some(Attempt { pair, stranger: None })
     }
 
     /// The attempt was no failure, or none of whoever made it.
@@ -182,6 +204,9 @@ mod tests {
         assert!(begin("10.1.0.0/24", true).await.is_some());
         assert!(begin("10.1.0.0/24", true).await.is_some());
         assert!(begin("10.1.0.0/24", true).await.is_none(), "who fails from there is slowed, too");
+        // Their own browser there is not slowed by neighbours, and is no way to guess without end.
+        let told = [(); 3].map(|()| attempts.begin_on("siti", "device a").is_some());
+        assert_eq!(told, [true, true, false]);
     }
 
     #[test]

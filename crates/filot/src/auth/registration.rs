@@ -106,7 +106,7 @@ impl Auth {
             store::Error::Taken => Error::Taken,
             error => error.into(),
         })?;
-        self.note_place(user.id, from).await;
+        self.note_source(user.id, &from.into()).await;
         self.grant(user).await
     }
 

@@ -13,7 +13,7 @@ use super::failure::{Failure, Result};
 use super::form::OpenForm;
 use super::language::Language;
 use super::page::{Page, html};
-use super::session::Signed;
+use super::session::{Signed, source};
 use super::sign_in::{FACTOR, open_session};
 use super::totp::{Codes, SECRET};
 use super::{Console, see_other};
@@ -148,6 +148,5 @@ pub(super) async fn set_up(
         console.app.store.end_console_session(&who.session).await?;
     }
     info!(%user, "password and codes set up by an enrolment link");
-    console.auth.note_place(user, from).await;
-    open_session(&console, user).await
+    open_session(&console, user, source(&console, &headers, from)).await
 }

@@ -52,7 +52,7 @@ pub(super) async fn change(
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, w.not_same).await;
     }
     let keep = Kept::Console(who.session.id);
-    match console.auth.change_password(who.officer().id, present, new, keep, from).await {
+    match console.auth.change_password(who.officer().id, present, new, keep, &from.into()).await {
         Ok(()) => page(&console, who, StatusCode::OK, None, Some(w.password_changed)).await,
         Err(auth::Error::Credentials | auth::Error::NoPassword) => {
             refuse(StatusCode::FORBIDDEN, w.wrong_password).await

@@ -1,5 +1,6 @@
 //! Who is signed in: a random cookie, of which the database knows the hash.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -9,12 +10,17 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use super::failure::Failure;
 use super::language::Language;
 use super::{Console, Fields, fields};
-use crate::auth::hash_token;
+use crate::auth::{Source, hash_token};
 use crate::store::{ConsoleSession, Officer};
 
 /// The cookie where it can be `Secure`, and where it cannot.
 const COOKIE: &str = "__Host-filot-console";
 const PLAIN_COOKIE: &str = "filot-console";
+
+/// The cookie by which a browser is known as one in which somebody has signed in, and for how many seconds.
+const DEVICE: &str = "__Host-filot-device";
+const PLAIN_DEVICE: &str = "filot-device";
+const DEVICE_AGE: u32 = 90 * 86_400;
 
 /// Somebody who is signed in.
 pub(super) struct Signed {
@@ -65,6 +71,12 @@ pub(super) fn session_hash(headers: &HeaderMap, console: &Console) -> Option<Str
     cookie(headers, if console.is_secure() { COOKIE } else { PLAIN_COOKIE }).map(hash_token)
 }
 
+/// Where an attempt to sign in comes from.
+pub(super) fn source(console: &Console, headers: &HeaderMap, address: Option<IpAddr>) -> Source {
+    let device = cookie(headers, if console.is_secure() { DEVICE } else { PLAIN_DEVICE });
+    Source { address, device: device.map(str::to_owned) }
+}
+
 /// The value of a cookie.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
@@ -79,8 +91,19 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// The header that gives a browser its session, or with nothing takes it away.
 pub(super) fn session_cookie(console: &Console, token: Option<&str>) -> HeaderValue {
-    let (name, secure) = if console.is_secure() { (COOKIE, "; Secure") } else { (PLAIN_COOKIE, "") };
-    let (value, age) = token.map_or(("", "; Max-Age=0"), |token| (token, ""));
+    let (value, age) = token.map_or(("", Some(0)), |token| (token, None));
+    own_cookie(console, [COOKIE, PLAIN_COOKIE], value, age)
+}
+
+/// The header that gives a browser its mark.
+pub(super) fn device_cookie(console: &Console, token: &str) -> HeaderValue {
+    own_cookie(console, [DEVICE, PLAIN_DEVICE], token, Some(DEVICE_AGE))
+}
+
+/// A cookie that no script and no other site sees, by its name where it can be `Secure` and where it cannot.
+fn own_cookie(console: &Console, names: [&str; 2], value: &str, age: Option<u32>) -> HeaderValue {
+    let (name, secure) = if console.is_secure() { (names[0], "; Secure") } else { (names[1], "") };
+    let age = age.map(|age| format!("; Max-Age={age}")).unwrap_or_default();
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
     // Tokens are base64url.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))

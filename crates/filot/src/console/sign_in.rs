@@ -15,11 +15,10 @@ use super::failure::{Failure, Result};
 use super::form::{Form, OpenForm};
 use super::language::Language;
 use super::page::{Page, html};
-use super::session::{Signed, session_cookie};
+use super::session::{Signed, device_cookie, session_cookie, source};
 use super::totp::Codes;
 use super::{Console, see_other};
-use crate::auth::attempts::network;
-use crate::auth::{self, hash_token};
+use crate::auth::{self, Source, hash_token};
 use crate::document::UserId;
 use crate::http::client::CameFrom;
 use crate::keys;
@@ -74,11 +73,12 @@ pub(super) async fn password(
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     let (email, password) = (field("email"), field("password"));
     let w = language.words();
+    let source = source(&console, &headers, from);
     let refuse = |status, error| {
         let page = page(&console, language);
         Ok(html(status, &Login { page, error: Some(error), email: email.clone() }))
     };
-    let user = match console.auth.authenticate(&email, &password, from).await {
+    let user = match console.auth.authenticate(&email, &password, &source).await {
         Ok(user) if user.role != Role::User => user,
         // The same answer as to a wrong password: who has an account is nobody's business.
         Ok(_) | Err(auth::Error::Credentials) => {
@@ -122,10 +122,13 @@ pub(super) async fn code(
         return Err(Failure::SignedOut);
     }
     let w = language.words();
-    let network = network(from);
-    let is_known = async || console.auth.knows_place(id, &network).await;
-    let Some(attempt) = console.codes.begin(&id.to_string(), &network, is_known).await? else {
-        return ask_for_code(&console, language, &user, StatusCode::TOO_MANY_REQUESTS, Some(w.too_often));
+    let source = source(&console, &headers, from);
+    let attempt = match console.auth.begin(&console.codes, &id.to_string(), Some(id), &source).await {
+        Ok(attempt) => attempt,
+        Err(auth::Error::TooOften) => {
+            return ask_for_code(&console, language, &user, StatusCode::TOO_MANY_REQUESTS, Some(w.too_often));
+        }
+        Err(error) => return Err(error.into()),
     };
     // Taken away since the password was given.
     let Some(sealed) = console.app.store.second_factor(id).await? else { return Err(Failure::SignedOut) };
@@ -147,17 +150,23 @@ pub(super) async fn code(
         return ask_for_code(&console, language, &user, StatusCode::UNAUTHORIZED, Some(w.wrong_code));
     }
     console.codes.succeeded(&attempt);
-    console.auth.note_place(id, from).await;
-    open_session(&console, id).await
+    open_session(&console, id, source).await
 }
 
-/// Signs somebody in who has shown all that it takes.
-pub(super) async fn open_session(console: &Console, id: UserId) -> Result<Response> {
+/// Signs somebody in who has shown all that it takes, and makes their browser one that is known.
+pub(super) async fn open_session(console: &Console, id: UserId, source: Source) -> Result<Response> {
+    let mark = match source.device {
+        Some(mark) => mark,
+        None => keys::random_token(16)?,
+    };
+    let source = Source { device: Some(mark.clone()), ..source };
+    console.auth.note_source(id, &source).await;
     let token = keys::random_token(32)?;
     let lifetime = Duration::from_secs(console.app.config.service.desk.session_s);
     console.app.store.open_console_session(id, &hash_token(&token), lifetime).await?;
     info!(user = %id, "signed in at the console");
-    Ok(with_cookie(see_other("/console"), session_cookie(console, Some(&token))))
+    let signed_in = with_cookie(see_other("/console"), session_cookie(console, Some(&token)));
+    Ok(with_cookie(signed_in, device_cookie(console, &mark)))
 }
 
 /// Whose password was right not long ago.

@@ -252,7 +252,9 @@ pub(super) async fn password(
     Json(body): Json<NewPassword>,
 ) -> Result<StatusCode> {
     let keep = caller.session.map_or(Kept::None, Kept::App);
-    api.auth.change_password(caller.user, &body.current_password, &body.new_password, keep, from).await?;
+    api.auth
+        .change_password(caller.user, &body.current_password, &body.new_password, keep, &from.into())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -203,6 +203,63 @@ async fn signing_in_takes_a_password_and_a_code_that_works_once() {
     assert_eq!(refused.last(), Some(&429), "{refused:?}");
 }
 
+/// Guessers have used up what an account allows in all, and what its network allows with it. An officer's own browser
+/// signs in from there all the same, and is itself no way to guess.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_browser_signs_in_wherever_it_is() {
+    let desk = Desk::start_on(Deployment::embedded().with("FILOT_SERVER_TRUSTED_PROXIES", "1")).await;
+    let (mut ani, mut budi) =
+        (desk.staff("Ani Contoh", Role::Reviewer).await, desk.staff("Budi Contoh", Role::Reviewer).await);
+    let visitor = Visitor::new(&desk.base);
+    let post = async |path: &str, fields: &[(&str, &str)], from: &str, cookie: &str| {
+        let request = visitor.http.post(format!("{}{path}", desk.base)).body(url_encoded(fields));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = request.header("sec-fetch-site", "same-origin").header("x-forwarded-for", from);
+        Answer::of(request.header(COOKIE, cookie).send().await.unwrap()).await
+    };
+    let marked = async |staff: &mut Staff| {
+        let let_in = visitor.enrol(&desk, staff).await;
+        let mut cookies = let_in.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        let mark = cookies.find(|cookie| cookie.starts_with("filot-device=")).unwrap();
+        assert!(mark.contains("HttpOnly") && mark.contains("SameSite=Strict"), "{mark}");
+        mark.split(';').next().unwrap().to_owned()
+    };
+    let (anis, budis) = (marked(&mut ani).await, marked(&mut budi).await);
+    desk.later();
+
+    let (here, right) = ("192.0.2.1", [("email", ani.email.as_str()), ("password", PASSWORD)]);
+    let wrong = [("email", ani.email.as_str()), ("password", "a guess")];
+    for number in 0..40 {
+        post("/console/login", &wrong, &format!("198.51.{number}.9"), "").await;
+        post("/console/login", &wrong, here, "").await;
+    }
+    let told = async |cookie: &str| post("/console/login", &right, here, cookie).await.status;
+    // Neither an unknown browser, nor another's, nor one that names the network of the owner.
+    assert_eq!(
+        (told("").await, told(&budis).await, told("filot-device=127.0.0.0/24").await),
+        (429, 429, 429)
+    );
+    let asked = post("/console/login", &right, here, &anis).await;
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    let ticket = asked.field("ticket");
+    for number in 0..20 {
+        let code = format!("{number:06}");
+        post("/console/code", &[("ticket", ticket.as_str()), ("code", &code)], here, "").await;
+    }
+    let code = ani.code(&desk.clock);
+    let code = [("ticket", ticket.as_str()), ("code", &code)];
+    assert_eq!(post("/console/code", &code, here, "").await.status, 429);
+    let let_in = post("/console/code", &code, here, &anis).await;
+    assert_eq!(let_in.status, 303, "{}", let_in.text);
+
+    // Who has the browser, and not the password, has ten tries.
+    let mut tried = 0;
+    for _ in 0..20 {
+        tried += u32::from(post("/console/login", &wrong, here, &anis).await.status == 401);
+    }
+    assert_eq!(tried, 10);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_idle_late_and_by_leaving() {
     let desk = Desk::start().await;
