@@ -184,11 +184,21 @@ pub fn read_card(
     today: Date,
 ) -> Result<Reading, Error> {
     let (mut reading, mut draft) = looked_at(engine, engine.read(photo)?, declared)?;
+    let searched = reading.timing.searched;
+    let mut beside = false;
+    if let Some(other) = engine.read_another(photo, &reading)? {
+        let (other, second) = looked_at(engine, other, declared)?;
+        let (one, two) = (draft.document_type(), second.document_type());
+        if declared.document().is_some_and(|wanted| one != wanted && two == wanted) {
+            (reading, draft) = (other, second);
+        } else {
+            beside = one == two && second.is_clear();
+        }
+    }
     // Perhaps not the card's edge but a screen's, a sheet's or a column of text was taken for the outline; or the card lies
     // on a page whose text runs another way.
     let first = usize::from(reading.page.frame.framing != Framing::Card);
     let is_located = reading.located.is_some() && draft.document_type() != DocumentType::Other;
-    let searched = reading.timing.searched;
     for direction in first..DIRECTIONS {
         if !draft.misses_much() || is_located {
             break;
@@ -230,6 +240,9 @@ pub fn read_card(
     }
     if draft.document_type() != DocumentType::Other {
         draft.look_across(engine.large_text(&reading)?);
+    }
+    if beside {
+        draft.set_several();
     }
     if let Some(frame) = &frame {
         draft.set_mirrored(frame.clone());

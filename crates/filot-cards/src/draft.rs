@@ -67,6 +67,8 @@ pub struct Draft {
     large_text: Option<Vec<Line>>,
     /// The picture had to be mirrored to be read.
     mirrored: bool,
+    /// Another card of the kind lies beside it.
+    several: bool,
 }
 
 impl Draft {
@@ -92,6 +94,7 @@ impl Draft {
             reread: false,
             large_text: None,
             mirrored: false,
+            several: false,
         };
         draft.readings = draft.resolve();
         draft
@@ -244,6 +247,15 @@ impl Draft {
     pub(crate) fn set_mirrored(&mut self, frame: Frame) {
         self.mirrored = true;
         self.page.frame = frame;
+    }
+
+    /// Takes note of another card of the kind beside it.
+    pub(crate) fn set_several(&mut self) {
+        self.several = true;
+    }
+
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.several
     }
 
     pub(crate) fn is_mirrored(&self) -> bool {

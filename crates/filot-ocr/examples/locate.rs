@@ -49,13 +49,12 @@ fn main() {
         }
         stated.push((found.confidence, error <= RIGHT));
         println!(
-            "{file} {} {:.2} % off, confidence {:.3}, upright {:.3}, {:?}, {} cards, mirrored {}",
+            "{file} {} {:.2} % off, confidence {:.3}, upright {:.3}, {:?}, mirrored {}",
             truth["tier"],
             100.0 * error,
             found.confidence,
             found.upright,
             found.kind,
-            found.cards,
             found.mirrored()
         );
     }

@@ -100,6 +100,11 @@ pub trait OcrEngine: Send + Sync {
         Ok(None)
     }
 
+    /// Reads another card of ours that lies beside the one that `before` shows. `None` if the engine sees none.
+    fn read_another(&self, _photo: &Photo, _before: &Reading) -> Result<Option<Reading>, Error> {
+        Ok(None)
+    }
+
     /// Reads rows of a card at places where print must be, dozens at a time, as [`OcrEngine::reread`] does. `None` if each
     /// look costs the engine too much for that.
     fn read_rows(&self, _reading: &Reading, _rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {

@@ -101,6 +101,10 @@ impl OcrEngine for FallbackEngine {
         self.either(|engine| engine.read_at(photo, corners))
     }
 
+    fn read_another(&self, photo: &Photo, before: &Reading) -> Result<Option<Reading>, Error> {
+        self.either(|engine| engine.read_another(photo, before))
+    }
+
     fn read_rows(&self, reading: &Reading, rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {
         self.either(|engine| engine.read_rows(reading, rows))
     }

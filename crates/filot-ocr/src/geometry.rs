@@ -122,6 +122,12 @@ impl Quad {
         (distance(self.0[0], self.0[3]) + distance(self.0[1], self.0[2])) / 2.0
     }
 
+    /// The same corners the other way round, beginning with the second.
+    pub(crate) fn mirrored(&self) -> Quad {
+        let [a, b, c, d] = self.0;
+        Quad([b, a, d, c])
+    }
+
     /// The same corners, starting `quarter_turns` corners later.
     pub(crate) fn turned(&self, quarter_turns: usize) -> Quad {
         Quad(std::array::from_fn(|i| self.0[(i + quarter_turns) % 4]))

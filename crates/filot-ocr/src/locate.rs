@@ -12,7 +12,8 @@ use image::RgbImage;
 use crate::canvas::Canvas;
 use crate::engine::Error;
 use crate::geometry::{Homography, distance};
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Quad, Rect};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Frame, Framing, Point, Quad, Rect};
+use crate::rectify::{contains, middle};
 use crate::runtime::{Pool, Runtime, Tensor};
 use decode::{FIRST_SIDE, SECOND_HEIGHT, SECOND_WIDTH};
 
@@ -56,6 +57,11 @@ impl Kind {
         Self::Nothing,
     ];
 
+    /// Whether it is a card that is read here.
+    pub(crate) fn is_ours(self) -> bool {
+        self.is_card() && self != Self::OtherCard
+    }
+
     /// Whether it has the size of an ID-1 card.
     pub fn is_card(self) -> bool {
         !matches!(self, Self::Paper | Self::Nothing)
@@ -72,8 +78,6 @@ pub struct Located {
     pub confidence: f32,
     /// How sure it is (0..=1) which of the card's edges is the upper one.
     pub upright: f32,
-    /// Cards seen in the photo: 0, 1, or 2 for more.
-    pub cards: usize,
 }
 
 impl Located {
@@ -104,11 +108,52 @@ impl Locator {
         })
     }
 
-    /// Looks for the card in a photo. `None` where nothing has corners at all.
+    /// Looks for the card in a photo, for the one that shows best if there are several. `None` where nothing has corners at
+    /// all.
     pub(crate) fn locate(&self, whole: &Canvas) -> Result<Option<Located>, Error> {
-        let Some((picture, to_photo)) = first_picture(whole) else { return Ok(None) };
-        let first = decode::first(&self.first.run(tensor(&picture))?.data)?;
-        let mut corners = Quad(first.corners.map(|p| to_photo.apply(p)));
+        let all = Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height };
+        let Some((picture, to_photo)) = first_picture(whole, &all) else { return Ok(None) };
+        self.look(whole, &picture, &to_photo)
+    }
+
+    /// Looks for another card than the one that fills `taken`, on all sides where there is room for one; the surest. `None`
+    /// where there is none.
+    pub(crate) fn locate_beside(&self, whole: &Canvas, taken: &Quad) -> Result<Option<Located>, Error> {
+        let mut best: Option<Located> = None;
+        for area in areas_beside(&whole.frame, taken) {
+            let Some((mut picture, to_photo)) = first_picture(whole, &area) else { continue };
+            let Some(to_picture) = to_photo.inverse() else { continue };
+            paint_over(&mut picture, &Quad(taken.0.map(|p| to_picture.apply(p))));
+            // The second look sees the first card again, and may have gone back to it.
+            let found = self.look(whole, &picture, &to_photo)?;
+            let found = found.filter(|card| !overlap(&card.corners, taken));
+            best = best.into_iter().chain(found).max_by(|a, b| a.confidence.total_cmp(&b.confidence));
+        }
+        Ok(best)
+    }
+
+    fn look(
+        &self,
+        whole: &Canvas,
+        picture: &RgbImage,
+        to_photo: &Homography,
+    ) -> Result<Option<Located>, Error> {
+        let first = decode::first(&self.first.run(tensor(picture))?.data)?;
+        let mut best: Option<Located> = None;
+        for (quad, certainty) in first.quads() {
+            let corners = Quad(quad.0.map(|p| to_photo.apply(p)));
+            let found = self.refine(whole, corners, certainty)?;
+            if let Some(found) = found
+                && best.is_none_or(|best| found.confidence > best.confidence)
+            {
+                best = Some(found);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Takes second looks from `corners`, of which the first look was so certain, until they stay where they are.
+    fn refine(&self, whole: &Canvas, mut corners: Quad, certainty: f32) -> Result<Option<Located>, Error> {
         let mut found = None;
         for _ in 0..LOOKS {
             let Some((picture, to_photo)) = second_picture(whole, &corners) else { break };
@@ -125,9 +170,8 @@ impl Locator {
             found = Some(Located {
                 corners: in_order,
                 kind: Kind::ALL[second.kind],
-                confidence: decode::confidence(&first, &second, moved / width),
+                confidence: decode::confidence(certainty, &second, moved / width),
                 upright: second.turn_probability,
-                cards: first.cards,
             });
             if moved < FAR * width && !turned {
                 break;
@@ -148,12 +192,11 @@ fn card_canvas(whole: &Canvas, corners: &Quad) -> Option<Canvas> {
     Some(whole.framed(Framing::Card, CARD_WIDTH_MM, CARD_HEIGHT_MM, to_base))
 }
 
-/// The photo, its longer side as long as the network's input without its margins, and the way back.
-fn first_picture(whole: &Canvas) -> Option<(RgbImage, Homography)> {
-    let (width, height) = (whole.frame.width, whole.frame.height);
-    let scale = width.max(height) / (FIRST_SIDE as f32 - 2.0 * FIRST_MARGIN);
+/// A part of the photo, its longer side as long as the network's input without its margins, and the way back.
+fn first_picture(whole: &Canvas, part: &Rect) -> Option<(RgbImage, Homography)> {
+    let scale = part.width().max(part.height()) / (FIRST_SIDE as f32 - 2.0 * FIRST_MARGIN);
     let half = scale * FIRST_SIDE as f32 / 2.0;
-    let (x, y) = (width / 2.0, height / 2.0);
+    let Point { x, y } = part.centre();
     let area = Rect { x0: x - half, y0: y - half, x1: x + half, y1: y + half }.to_quad();
     let side = FIRST_SIDE as f32;
     Some((whole.cut(&area, FIRST_SIDE, FIRST_SIDE)?, Homography::rect_to_quad(side, side, &area)?))
@@ -168,6 +211,70 @@ fn second_picture(whole: &Canvas, corners: &Quad) -> Option<(RgbImage, Homograph
     let area = Rect { x0: -x, y0: -y, x1: CARD_WIDTH_MM + x, y1: CARD_HEIGHT_MM + y }.to_quad();
     let picture = card.cut(&area, SECOND_WIDTH, SECOND_HEIGHT)?;
     Some((picture, card.to_base.after(&Homography::rect_to_quad(width, height, &area)?)))
+}
+
+/// The parts of the photo to the left, to the right, above and below a card in which another one would fit. They reach a
+/// little over the card's own bounds, as cards lie askew.
+fn areas_beside(frame: &Frame, taken: &Quad) -> Vec<Rect> {
+    /// How much of the card's shorter and longer side there must be room for: the other may be farther away.
+    const ROOM: f32 = 0.7;
+    /// Share of the card's height by which its bounds are entered.
+    const ENTERED: f32 = 0.15;
+    let bound =
+        |pick: fn(f32, f32) -> f32, of: fn(&Point) -> f32| taken.0.iter().map(of).fold(of(&taken.0[0]), pick);
+    let (shorter, longer) = (taken.width().min(taken.height()), taken.width().max(taken.height()));
+    let more = ENTERED * shorter;
+    let all = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
+    let sides = [
+        Rect { x1: bound(f32::min, |p| p.x) + more, ..all },
+        Rect { x0: bound(f32::max, |p| p.x) - more, ..all },
+        Rect { y1: bound(f32::min, |p| p.y) + more, ..all },
+        Rect { y0: bound(f32::max, |p| p.y) - more, ..all },
+    ];
+    let fits = |area: &Rect| {
+        let (width, height) = (area.width(), area.height());
+        width.min(height) - more >= ROOM * shorter && width.max(height) >= ROOM * longer
+    };
+    sides.into_iter().filter(fits).collect()
+}
+
+/// Paints over what lies in a quadrilateral of the picture, and a little around it, with what lies around that.
+fn paint_over(picture: &mut RgbImage, quad: &Quad) {
+    const COVER: f32 = 1.06;
+    const AROUND: f32 = 1.3;
+    let quad = &if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad };
+    let centre = middle(quad);
+    let grown = |factor: f32| {
+        let grow = |p: Point| Point {
+            x: centre.x + factor * (p.x - centre.x),
+            y: centre.y + factor * (p.y - centre.y),
+        };
+        Quad(quad.0.map(grow))
+    };
+    let (cover, around) = (grown(COVER), grown(AROUND));
+    let (mut sum, mut count) = ([0_u32; 3], 0_u32);
+    let at = |x: u32, y: u32| Point { x: x as f32 + 0.5, y: y as f32 + 0.5 };
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        if contains(&around, at(x, y)) && !contains(&cover, at(x, y)) {
+            sum.iter_mut().zip(pixel.0).for_each(|(sum, value)| *sum += u32::from(value));
+            count += 1;
+        }
+    }
+    let mean = sum.map(|sum| (sum / count.max(1)) as u8);
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        if contains(&cover, at(x, y)) {
+            pixel.0 = mean;
+        }
+    }
+}
+
+/// Whether one of two cards lies on the other's middle: it is the same one.
+fn overlap(one: &Quad, other: &Quad) -> bool {
+    let about = |quad: &Quad, p: Point| {
+        let clockwise = if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad };
+        contains(&clockwise, p)
+    };
+    about(one, middle(other)) || about(other, middle(one))
 }
 
 /// Channels apart, -1 to 1.

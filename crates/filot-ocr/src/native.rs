@@ -16,7 +16,7 @@ use crate::large_text;
 use crate::locate::{Located, Locator};
 use crate::models::Models;
 use crate::outline::BORDER_MM;
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad, Rect};
 use crate::presentation::{Presentation, Presenter};
 use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
@@ -220,6 +220,23 @@ impl OcrEngine for NativeEngine {
         self.read_boxes(photo, canvas, &boxes, BTreeMap::new(), timing).map(Some)
     }
 
+    fn read_another(&self, photo: &Photo, before: &Reading) -> Result<Option<Reading>, Error> {
+        let mut timing = Timing::default();
+        let start = Instant::now();
+        let whole = whole_photo(photo);
+        let frame = &before.page.frame;
+        if frame.framing != Framing::Card {
+            return Ok(None);
+        }
+        let card = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
+        let in_base = |p: Point| Point { x: p.x / photo.reduction, y: p.y / photo.reduction };
+        let taken = Quad(frame.photo_quad(&card).0.map(in_base));
+        let other = self.locator.locate_beside(&whole, &taken)?.filter(|card| card.kind.is_ours());
+        timing.find = milliseconds(start);
+        let found = self.straighten_located(&whole, other, &mut timing)?;
+        found.map(|found| self.read_straightened(photo, found, timing)).transpose()
+    }
+
     fn read_rows(&self, reading: &Reading, rows: &[Region]) -> Result<Option<Vec<Option<Line>>>, Error> {
         self.reread(reading, rows).map(Some)
     }
@@ -283,6 +300,16 @@ impl NativeEngine {
             return Ok(Reading { page, canvas: whole, located: None, overview, timing });
         };
 
+        Ok(Reading { overview, ..self.read_straightened(photo, found, timing)? })
+    }
+
+    /// Reads a straightened card or text, after turning it over if it stands on its head.
+    fn read_straightened(
+        &self,
+        photo: &Photo,
+        found: Straightened,
+        mut timing: Timing,
+    ) -> Result<Reading, Error> {
         let Straightened { mut canvas, mut boxes, upright, located } = found;
         let start = Instant::now();
         let (stands_on_head, known) = match upright {
@@ -297,9 +324,9 @@ impl NativeEngine {
                 text_box.quad = Quad(turned).turned(2);
             }
         }
-        timing.recognize = milliseconds(start);
+        timing.recognize += milliseconds(start);
         let reading = self.read_boxes(photo, canvas, &boxes, known, timing)?;
-        Ok(Reading { located, overview, ..reading })
+        Ok(Reading { located, ..reading })
     }
 
     /// Reads the text boxes of an upright canvas, unless it is `known` what stands there.

@@ -22,7 +22,7 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
                 holds(Some(declared == case.document), Outcome::Fail),
             ));
         }
-        let several = cards::are_several(case.page);
+        let several = case.draft.is_one_of_several() || cards::are_several(case.page);
         checks.push(Check::new(CheckCode::SeveralCards, holds(Some(!several), Outcome::Fail)));
         checks.push(Check::new(CheckCode::Mirrored, holds(Some(!case.draft.is_mirrored()), Outcome::Fail)));
         if let Some(known) = case.draft.layout_is_known() {

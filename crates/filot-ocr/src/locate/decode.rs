@@ -26,14 +26,27 @@ const SIDE_END: f32 = 0.14;
 const OUTLIER: f32 = 0.15;
 const FITS: usize = 4;
 
-/// What the first look says.
-#[derive(Clone, Copy, Debug)]
+/// A second peak of a corner's map with less of it than this is none.
+const SECOND_PEAK: f32 = 0.05;
+/// Width by height of what four peaks may span: a card seen from the side as well.
+const ASPECTS: std::ops::Range<f32> = 1.15..2.2;
+/// Most that a side may be longer than the opposite one.
+const MAX_TAPER: f32 = 1.8;
+/// Ways to put four peaks together that are looked at.
+const MAX_QUADS: usize = 6;
+
+/// What the first look says: where each corner may be, one place or two.
+#[derive(Clone, Debug)]
 pub(super) struct First {
-    /// In pixels of its input.
-    pub(super) corners: [Point; 4],
-    /// Least share of a corner's map that lies about its peak.
-    pub(super) certainty: f32,
-    pub(super) cards: usize,
+    peaks: [Vec<Peak>; 4],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peak {
+    /// In pixels of the first look's input.
+    at: Point,
+    /// Share of the map that lies about it.
+    mass: f32,
 }
 
 /// What the second look says.
@@ -54,26 +67,75 @@ pub(super) struct Second {
 
 pub(super) fn first(out: &[f32]) -> Result<First, Error> {
     let cells = CELLS * CELLS;
-    let (maps, classes) = split(out, 4 * cells, KINDS + 3 + 1)?;
-    let mut corners = [Point::default(); 4];
-    let mut certainty: f32 = 1.0;
-    for (corner, map) in corners.iter_mut().zip(maps.chunks_exact(cells)) {
-        let probability = softmax(map);
-        let peak = largest(&probability);
-        let (row, column) = (peak / CELLS, peak % CELLS);
-        let (mut mass, mut x, mut y) = (0.0, 0.0, 0.0);
-        for r in row.saturating_sub(CORNER_REACH)..(row + CORNER_REACH + 1).min(CELLS) {
-            for c in column.saturating_sub(CORNER_REACH)..(column + CORNER_REACH + 1).min(CELLS) {
-                let weight = probability[r * CELLS + c];
-                mass += weight;
-                x += weight * (c as f32 + 0.5);
-                y += weight * (r as f32 + 0.5);
+    let (maps, _) = split(out, 4 * cells, KINDS + 3 + 1)?;
+    let mut peaks: [Vec<Peak>; 4] = Default::default();
+    for (peaks, map) in peaks.iter_mut().zip(maps.chunks_exact(cells)) {
+        let mut probability = softmax(map);
+        peaks.push(take_peak(&mut probability));
+        // What is left of the map lies elsewhere: on another card.
+        let second = take_peak(&mut probability);
+        if second.mass >= SECOND_PEAK {
+            peaks.push(second);
+        }
+    }
+    Ok(First { peaks })
+}
+
+/// The place about the likeliest cell and how much lies there, which is taken away from the map.
+fn take_peak(probability: &mut [f32]) -> Peak {
+    let peak = largest(probability);
+    let (row, column) = (peak / CELLS, peak % CELLS);
+    let (mut mass, mut x, mut y) = (1e-9, 0.0, 0.0);
+    for r in row.saturating_sub(CORNER_REACH)..(row + CORNER_REACH + 1).min(CELLS) {
+        for c in column.saturating_sub(CORNER_REACH)..(column + CORNER_REACH + 1).min(CELLS) {
+            let weight = std::mem::take(&mut probability[r * CELLS + c]);
+            mass += weight;
+            x += weight * (c as f32 + 0.5);
+            y += weight * (r as f32 + 0.5);
+        }
+    }
+    Peak { at: Point { x: x / mass * FIRST_CELL as f32, y: y / mass * FIRST_CELL as f32 }, mass }
+}
+
+impl First {
+    /// The quadrilaterals that a card may fill, in pixels of the input, likeliest first, each with the least certainty of a
+    /// corner: the likeliest places, and where there are two cards the others that go together.
+    pub(super) fn quads(&self) -> Vec<(Quad, f32)> {
+        let mut quads: Vec<(f32, Quad, f32)> = Vec::new();
+        for choice in 0..16_usize {
+            let Some(peaks) = self.chosen(choice) else { continue };
+            let quad = Quad(peaks.map(|(peak, _)| peak.at));
+            let plausible = choice == 0 || {
+                let q = quad.0;
+                let taper = |a: f32, b: f32| a < MAX_TAPER * b && b < MAX_TAPER * a;
+                ASPECTS.contains(&(quad.width() / quad.height().max(1e-3)))
+                    && taper(distance(q[0], q[1]), distance(q[3], q[2]))
+                    && taper(distance(q[0], q[3]), distance(q[1], q[2]))
+                    && is_convex(&quad)
+            };
+            if plausible {
+                let likelihood = peaks.iter().map(|(peak, _)| peak.mass).product();
+                let certainty = peaks.iter().map(|(_, certainty)| *certainty).fold(1.0, f32::min);
+                quads.push((likelihood, quad, certainty));
             }
         }
-        *corner = Point { x: x / mass * FIRST_CELL as f32, y: y / mass * FIRST_CELL as f32 };
-        certainty = certainty.min(mass);
+        quads.sort_by(|a, b| b.0.total_cmp(&a.0));
+        quads.truncate(MAX_QUADS);
+        quads.into_iter().map(|(_, quad, certainty)| (quad, certainty)).collect()
     }
-    Ok(First { corners, certainty, cards: largest(&classes[KINDS..KINDS + 3]) })
+
+    /// For each corner its first or second place, as the bits of `choice` say, with how much of what lies not at the other
+    /// place lies at this one.
+    fn chosen(&self, choice: usize) -> Option<[(Peak, f32); 4]> {
+        let mut chosen = [(Peak { at: Point::default(), mass: 0.0 }, 0.0); 4];
+        for (corner, (slot, peaks)) in chosen.iter_mut().zip(&self.peaks).enumerate() {
+            let nth = choice >> corner & 1;
+            let peak = *peaks.get(nth)?;
+            let other = peaks.get(1 - nth).map_or(0.0, |other| other.mass);
+            *slot = (peak, peak.mass / (1.0 - other).max(peak.mass));
+        }
+        Some(chosen)
+    }
 }
 
 pub(super) fn second(out: &[f32]) -> Result<Second, Error> {
@@ -171,12 +233,13 @@ pub(super) fn own_order(corners: &Quad, turn: usize, mirrored: bool) -> Quad {
     Quad(std::array::from_fn(|i| shown[(i + 4 - turn) % 4]))
 }
 
-/// How sure it is that there is a card and that its corners are right, from what both looks say and how far the last one
+/// How sure it is that there is a card and that its corners are right, from what both looks say (`first` is the certainty of
+/// the first look's quadrilateral) and how far the last one
 /// moved the corners, in shares of the card's width.
-pub(super) fn confidence(first: &First, second: &Second, moved: f32) -> f32 {
+pub(super) fn confidence(first: f32, second: &Second, moved: f32) -> f32 {
     // Looking again from corners that were right moves them little.
     let settled = 1.0 / (1.0 + (moved / 0.06).powi(4));
-    second.card * second.certainty * settled * first.certainty.max(0.05).powf(0.1)
+    second.card * second.certainty * settled * first.max(0.05).powf(0.1)
 }
 
 pub(super) fn signed_area(quad: &Quad) -> f32 {

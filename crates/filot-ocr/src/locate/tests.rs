@@ -57,6 +57,47 @@ fn a_turned_photo_gives_the_card_its_own_corners() {
     }
 }
 
+/// Two photos above one another as one, and where the cards are in it.
+fn two_cards() -> (Photo, [Quad; 2]) {
+    let photos =
+        [Case::ktp(), Case::npwp(filot_testkit::NpwpDesign::New16)].map(|case| case.long_side(1024).draw(4));
+    let decoded =
+        photos.each_ref().map(|sample| Photo::decode(&sample.jpeg, &Limits::default()).unwrap().pixels);
+    let [above, below] = &decoded;
+    let mut both = RgbImage::new(above.width().max(below.width()), above.height() + below.height());
+    ::image::imageops::replace(&mut both, &**above, 0, 0);
+    ::image::imageops::replace(&mut both, &**below, 0, above.height().into());
+    let corners = |n: usize, down: f32| {
+        let corners = photos[n].truth.capture.corners.unwrap();
+        Quad(corners.map(|[x, y]| Point { x, y: y + down }))
+    };
+    let places = [corners(0, 0.0), corners(1, above.height() as f32)];
+    (Photo::from_pixels(both, Format::Jpeg, &Limits::default()), places)
+}
+
+#[test]
+fn of_two_cards_each_is_found() {
+    let (locator, (photo, places)) = (locator(), two_cards());
+    let whole = whole_photo(&photo);
+    let first = locator.locate(&whole).unwrap().unwrap();
+    let second = locator.locate_beside(&whole, &first.corners).unwrap().unwrap();
+    let off = |card: &Located, place: &Quad| {
+        let off = place.0.iter().zip(card.corners.0).map(|(a, b)| distance(*a, b));
+        off.fold(0.0, f32::max) / place.width()
+    };
+    let right = |a: &Located, b: &Located| off(a, &places[0]) < 0.02 && off(b, &places[1]) < 0.02;
+    assert!(right(&first, &second) || right(&second, &first), "{places:?} {first:?} {second:?}");
+    assert!(first.confidence > 0.9 && second.confidence > 0.9, "{first:?} {second:?}");
+
+    // Beside a card that is alone there is none.
+    let alone = Case::ktp().long_side(1024).draw(4);
+    let alone = Photo::decode(&alone.jpeg, &Limits::default()).unwrap();
+    let whole = whole_photo(&alone);
+    let only = locator.locate(&whole).unwrap().unwrap();
+    let beside = locator.locate_beside(&whole, &only.corners).unwrap();
+    assert!(beside.is_none_or(|card| card.confidence < 0.5), "{beside:?}");
+}
+
 #[test]
 fn a_bare_surface_is_no_card() {
     let sample = Case::decoy(Decoy::Texture).long_side(1024).draw(3);

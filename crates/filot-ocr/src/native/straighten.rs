@@ -40,8 +40,10 @@ const MIN_TEXT_KEPT: f32 = 0.6;
 /// Confidence from which on the networks' corners are taken: of 287 cards of the kit 250 have it, and 242 of those have
 /// all their corners within 2 % of the card's width (`docs/training.md`). The others are searched by edges and text.
 const LOCATED: f32 = 0.93;
-/// Confidence from which on they also tell which way is up.
+/// Confidence from which on they also tell which way is up. Below [`TURNED`], which none of 666 located cards was, what lies
+/// between the corners is no card of ours but parts of two, or something else.
 const UPRIGHT: f32 = 0.98;
+const TURNED: f32 = 0.9;
 
 /// A frame that is level with its text, and the boxes of that text.
 pub(super) struct Straightened {
@@ -115,13 +117,14 @@ impl NativeEngine {
     }
 
     /// The card where the networks say that it is. `None` where they are unsure, or what is there contradicts them.
-    fn straighten_located(
+    pub(super) fn straighten_located(
         &self,
         whole: &Canvas,
         seen: Option<Located>,
         timing: &mut Timing,
     ) -> Result<Option<Straightened>, Error> {
-        let sure = seen.filter(|card| card.kind.is_card() && card.confidence >= LOCATED);
+        let is_sure = |card: &Located| card.confidence >= LOCATED && card.upright >= TURNED;
+        let sure = seen.filter(|card| card.kind.is_card() && is_sure(card));
         let Some((card, canvas)) = sure.and_then(|card| Some((card, card.canvas(whole)?))) else {
             return Ok(None);
         };

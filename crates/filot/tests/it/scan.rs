@@ -18,6 +18,52 @@ fn clean_ktp() -> (Vec<u8>, filot_testkit::Truth) {
     (sample.jpeg, sample.truth)
 }
 
+/// Two photos above one another as one file.
+fn above_one_another(jpegs: [&[u8]; 2]) -> Vec<u8> {
+    let [above, below] = jpegs.map(|jpeg| image::load_from_memory(jpeg).unwrap().to_rgb8());
+    let size = (above.width().max(below.width()), above.height() + below.height());
+    let mut both = image::RgbImage::new(size.0, size.1);
+    image::imageops::replace(&mut both, &above, 0, 0);
+    image::imageops::replace(&mut both, &below, 0, above.height().into());
+    let mut jpeg = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 92).encode_image(&both).unwrap();
+    jpeg
+}
+
+/// Which check failed.
+fn fails(record: &Value, code: &str) -> bool {
+    let checks = record["checks"].as_array().unwrap();
+    checks.iter().any(|check| check["code"] == code && check["outcome"] == "fail")
+}
+
+#[test]
+fn of_two_cards_the_declared_one_is_read() {
+    let ktp = Case::ktp().long_side(1024).draw(4);
+    let npwp = Case::npwp(filot_testkit::NpwpDesign::New16).long_side(1024).draw(4);
+    for jpegs in [[&*ktp.jpeg, &npwp.jpeg], [&npwp.jpeg, &ktp.jpeg]] {
+        let both = above_one_another(jpegs);
+        for (declared, truth, key, name) in
+            [("ktp", &ktp.truth, "nik", "nik"), ("npwp", &npwp.truth, "npwp16", "npwp16")]
+        {
+            let record = run_with(&both, ["scan", "--type", declared, "-"]).json();
+            assert_eq!(record["type"].as_str().unwrap().to_lowercase(), declared);
+            assert_eq!(record["fields"][key]["value"], truth.fields[name].as_str(), "{record}");
+            assert!(!fails(&record, "DECLARED_TYPE") && !fails(&record, "SEVERAL_CARDS"), "{record}");
+        }
+    }
+}
+
+#[test]
+fn two_cards_of_a_kind_are_for_a_person() {
+    let cards = [4, 5].map(|seed| Case::ktp().long_side(1024).draw(seed).jpeg);
+    let record = run_with(&above_one_another([&cards[0], &cards[1]]), ["scan", "--type", "ktp", "-"]).json();
+    assert!(fails(&record, "SEVERAL_CARDS"), "{record}");
+    assert_eq!(record["decision"], "needs_review");
+    for jpeg in &cards {
+        assert!(!fails(&run_with(jpeg, ["scan", "--type", "ktp", "-"]).json(), "SEVERAL_CARDS"));
+    }
+}
+
 /// The object without what differs from run to run.
 fn timeless(mut record: Value) -> Value {
     let fields = record.as_object_mut().unwrap();
