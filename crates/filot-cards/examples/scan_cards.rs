@@ -46,7 +46,13 @@ fn main() -> Result<()> {
         };
         let bytes = std::fs::read(folder.join(file))?;
         let (start, before) = (Instant::now(), cpu()?);
-        let photo = Photo::decode(&bytes, &Limits::default())?;
+        let photo = match Photo::decode(&bytes, &Limits::default()) {
+            Ok(photo) => photo,
+            Err(error) => {
+                println!("{}", json!({ "file": file, "error": error.to_string() }));
+                continue;
+            }
+        };
         let decoded = cpu()? - before;
         let reading = read_card(&engine, &photo, declared, &Policy::default(), today)?;
         let mut record = serde_json::to_value(&reading.assessment)?;

@@ -3,6 +3,8 @@
 //! Photos are decoded in full size and then reduced: measured in CPU time, that is a fifth less than the decoder that
 //! reduces while it decodes (`jpeg-decoder`), which also starts threads of its own.
 
+mod entropy;
+
 use image::RgbImage;
 use image::metadata::Orientation;
 use memmap2::MmapMut;
@@ -13,6 +15,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::header::{Format, Header, Layout, check_size};
 use super::{ImageError, Limits, reduce};
+use entropy::Coding;
 
 /// Walks the markers of a JPEG file up to its end marker (ITU-T T.81, annex B).
 pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
@@ -63,8 +66,8 @@ pub(super) fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError
     let Some(frame) = frame else {
         return Err(if complete { ImageError::Corrupt("no frame header") } else { ImageError::Truncated });
     };
-    // Without an end marker part of the picture would come out grey.
-    if !complete {
+    // The end marker may be missing: whether all rows are there is seen when they are decoded.
+    if scans == 0 {
         return Err(ImageError::Truncated);
     }
     Ok(Header {
@@ -161,6 +164,9 @@ impl Frame {
 
 /// Decodes at `1/reduction`, as stored (not yet turned upright).
 pub(super) fn decode(bytes: &[u8], reduction: u32, limits: &Limits) -> Result<RgbImage, ImageError> {
+    if entropy::check(bytes)? == Coding::Unusual {
+        return decode_unusual(bytes, reduction, limits);
+    }
     let options = DecoderOptions::new_fast()
         .set_max_width(limits.side as usize)
         .set_max_height(limits.side as usize)
@@ -186,6 +192,25 @@ pub(super) fn decode(bytes: &[u8], reduction: u32, limits: &Limits) -> Result<Rg
     picture.ok_or(ImageError::Truncated)
 }
 
+/// Decodes what `zune-jpeg` gets wrong (separate scans with reduced colours come out as stripes) or does not know, a third
+/// slower.
+fn decode_unusual(bytes: &[u8], reduction: u32, limits: &Limits) -> Result<RgbImage, ImageError> {
+    // It insists on the end marker, which the checked file may lack.
+    let mut decoder = jpeg_decoder::Decoder::new(std::io::Read::chain(bytes, &[0xFF, 0xD9][..]));
+    decoder.set_max_decoding_buffer_size(limits.pixels as usize * 4);
+    let data = decoder.decode().map_err(|_| ImageError::Corrupt("JPEG data"))?;
+    let info = decoder.info().ok_or(ImageError::Truncated)?;
+    if info.pixel_format != jpeg_decoder::PixelFormat::RGB24 {
+        return Err(ImageError::Unsupported("an unusual JPEG"));
+    }
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let picture = match reduction {
+        1 => RgbImage::from_raw(width, height, data),
+        _ => reduce::rows(&data, width, height, reduction),
+    };
+    picture.ok_or(ImageError::Truncated)
+}
+
 /// Memory that is given back after a moment. A photo of 12 megapixels fills 9,000 pages of the usual size, and being given
 /// one after the other takes as long as half of the decoding; large pages come at once.
 fn passing(bytes: usize) -> std::io::Result<MmapMut> {
@@ -195,3 +220,6 @@ fn passing(bytes: usize) -> std::io::Result<MmapMut> {
     let _ = memory.advise(memmap2::Advice::HugePage);
     Ok(memory)
 }
+
+#[cfg(test)]
+mod tests;
