@@ -189,7 +189,7 @@ pub struct Quality {
     pub brightness: f32,
     /// Difference between bright paper and dark ink (0..=1): 95th minus 5th percentile of the grey values.
     pub contrast: f32,
-    /// Mean saturation of the card (0..=1); a photocopy or a grey scan is close to 0.
+    /// Mean saturation of the card (0..=1) without the tint of light and paper; a grey copy is close to 0.
     pub saturation: f32,
     /// Circular mean hue of the saturated part of the card in degrees (0..360): about 200 for a blue KTP.
     pub hue: f32,

@@ -79,15 +79,16 @@ fn light_and_colour(view: &RgbImage, quality: &mut Quality) {
         rows.flat_map(|row| row.chunks_exact(3).step_by(STEP)).map(|p| [p[0], p[1], p[2]]).collect();
     let grey: Vec<f32> = pixels.iter().map(|pixel| brightness(*pixel)).collect();
     let count = grey.len().max(1) as f32;
+    let gains = gains(&pixels);
     let (mut saturation, mut hue_x, mut hue_y) = (0.0, 0.0, 0.0);
     for pixel in &pixels {
-        let (s, h) = saturation_and_hue(*pixel);
-        saturation += s;
+        let (s, h) = saturation_and_hue(pixel.map(f32::from));
         if s > COLOURED {
             let (sin, cos) = h.to_radians().sin_cos();
             hue_x += s * cos;
             hue_y += s * sin;
         }
+        saturation += saturation_and_hue([0, 1, 2].map(|c| f32::from(pixel[c]) * gains[c])).0;
     }
     quality.saturation = saturation / count;
     quality.hue = hue_y.atan2(hue_x).to_degrees().rem_euclid(360.0);
@@ -104,9 +105,16 @@ fn brightness([r, g, b]: [u8; 3]) -> f32 {
     (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
 }
 
+/// What each channel is multiplied with so that the mean colour is grey: without the tint of light or paper, which lies on
+/// a grey copy as evenly as on everything else.
+fn gains(pixels: &[[u8; 3]]) -> [f32; 3] {
+    let sums = [0, 1, 2].map(|c| pixels.iter().map(|pixel| u64::from(pixel[c])).sum::<u64>() as f32);
+    let mean = sums.iter().sum::<f32>() / 3.0;
+    sums.map(|sum| mean / sum.max(1.0))
+}
+
 /// Saturation (0..=1) and hue (degrees) of the HSV model.
-fn saturation_and_hue([r, g, b]: [u8; 3]) -> (f32, f32) {
-    let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
+fn saturation_and_hue([r, g, b]: [f32; 3]) -> (f32, f32) {
     let (high, low) = (r.max(g).max(b), r.min(g).min(b));
     let span = high - low;
     if high < 1.0 || span < 1.0 {
@@ -183,10 +191,22 @@ mod tests {
     #[test]
     fn colour_and_light_of_plain_cards() {
         let blue = measured(|_, _| [150, 190, 230]);
-        assert!((blue.hue - 210.0).abs() < 1.0 && blue.saturation > 0.3, "{blue:?}");
+        assert!((blue.hue - 210.0).abs() < 1.0 && blue.saturation < 0.01, "one colour is a tint: {blue:?}");
         let grey = measured(|_, _| [128, 128, 128]);
         assert!(grey.saturation < 0.01 && (grey.brightness - 0.5).abs() < 0.01, "{grey:?}");
         assert!(measured(|_, _| [20, 22, 25]).brightness < 0.1);
+    }
+
+    #[test]
+    fn a_tint_over_grey_is_no_colour() {
+        let paper = |x: u32, tint: [f32; 3]| tint.map(|t| (t * if x % 7 < 5 { 220.0 } else { 60.0 }) as u8);
+        for tint in [[1.0, 1.0, 1.0], [1.0, 0.97, 0.93], [1.0, 0.9, 0.75], [0.9, 0.95, 1.0]] {
+            let copy = measured(|x, _| paper(x, tint));
+            assert!(copy.saturation < 0.02, "{tint:?} {copy:?}");
+            let card =
+                measured(|x, y| if x > 300 && y < 120 { [200, 30, 30] } else { paper(x, [0.7, 0.85, 1.0]) });
+            assert!(card.saturation > 0.06, "{card:?}");
+        }
     }
 
     #[test]
