@@ -27,11 +27,7 @@ impl Format {
             [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
             [0x89, b'P', b'N', b'G', ..] => Ok(Self::Png),
             [b'R', b'I', b'F', b'F', ..] if brand == b"WEBP" => Ok(Self::WebP),
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => Err(ImageError::Unsupported(match brand {
-                b"avif" | b"avis" => "AVIF",
-                b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1" => "HEIC",
-                _ => "video",
-            })),
+            [_, _, _, _, b'f', b't', b'y', b'p', ..] => Err(of_brands(bytes)),
             [b'G', b'I', b'F', b'8', ..] => Err(ImageError::Unsupported("GIF")),
             [b'B', b'M', ..] if bytes.len() > 26 => Err(ImageError::Unsupported("BMP")),
             [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Err(ImageError::Unsupported("TIFF")),
@@ -51,6 +47,28 @@ impl Format {
             Self::WebP => "image/webp",
             Self::Pdf => "application/pdf",
         }
+    }
+}
+
+/// What a file of the ISO base media format is, by all brands that it names (ISO/IEC 14496-12, 4.3).
+fn of_brands(bytes: &[u8]) -> ImageError {
+    let length = bytes.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+    let brands = || {
+        let compatible = bytes.get(16..length.clamp(16, 256)).unwrap_or_default().chunks_exact(4);
+        bytes.get(8..12).into_iter().chain(compatible)
+    };
+    let any = |known: &[&[u8; 4]]| brands().any(|brand| known.iter().any(|known| brand == *known));
+    if any(&[b"avif", b"avis"]) {
+        ImageError::Unsupported("AVIF")
+    } else if any(&[
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1",
+        b"miaf",
+    ]) {
+        ImageError::Heic
+    } else if any(&[b"crx "]) {
+        ImageError::Unsupported("raw camera data")
+    } else {
+        ImageError::Unsupported("video")
     }
 }
 
@@ -137,7 +155,8 @@ impl Header {
             Layout::Rows => u64::from(self.width) * 64,
             Layout::Whole(bytes_per_pixel) => pixels * u64::from(bytes_per_pixel),
             Layout::Jpeg { coefficients, .. } => {
-                let kept = (pixels as f64 * 2.0 * f64::from(coefficients)) as u64;
+                // Two bytes each, and a bit for each that is not zero.
+                let kept = (pixels as f64 * 2.125 * f64::from(coefficients)) as u64;
                 // Decoded in full size before it is reduced.
                 kept + if reduction > 1 { pixels * 3 } else { 0 }
             }

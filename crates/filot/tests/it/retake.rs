@@ -189,7 +189,7 @@ async fn a_customer_sends_another_photo_and_it_takes_the_place_of_the_first(depl
     for (bytes, media_type, status, words) in [
         (Bytes::from_static(b"no picture"), "image/jpeg", 415, "not a photo"),
         (Bytes::new(), "image/jpeg", 400, "There is no photo yet"),
-        (card(5, Script::Review, 0), "image/jpeg", 415, "not a photo"),
+        (card(5, Script::Review, 0), "text/html", 415, "not a photo"),
         (card(5, Script::Review, 0).slice(..40), "image/png", 422, "damaged"),
         (Bytes::from(vec![0; 11 << 20]), "image/jpeg", 413, "too large"),
     ] {

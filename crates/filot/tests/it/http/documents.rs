@@ -85,14 +85,21 @@ async fn what_cannot_be_accepted_is_refused_by_name() {
     send(form(&good, "KTP").text("more", "x")).await.is(400, "invalid_body");
     send(form(&Bytes::from_static(b"<html>no card</html>"), "KTP")).await.is(415, "not_a_picture");
     send(form(&good.slice(..good.len() - 20), "KTP")).await.is(422, "file_truncated");
-    let jpeg = multipart::Part::stream(good.clone()).mime_str("image/jpeg").unwrap();
-    send(multipart::Form::new().text("type", "KTP").part("file", jpeg)).await.is(415, "media_type_mismatch");
+    let sent_as = |name: &str| {
+        let file = multipart::Part::stream(good.clone()).mime_str(name).unwrap();
+        multipart::Form::new().text("type", "KTP").part("file", file)
+    };
+    for name in ["application/pdf", "video/mp4", "text/html"] {
+        send(sent_as(name)).await.is(415, "media_type_mismatch");
+    }
     send(form(&Bytes::from(vec![0; 10_485_761]), "KTP")).await.is(413, "file_too_large");
     let request = server.request(Method::POST, "/documents/upload").bearer_auth(&who.access).json(&json!({}));
     server.send(request).await.is(415, "unsupported_media_type");
     let request = server.upload_request(&who, &good).header("Idempotency-Key", "two words");
     server.send(request).await.is(400, "invalid_idempotency_key");
     assert_eq!(server.get(&who, "/documents").await.ok()["documents"], json!([]), "nothing was stored");
+    // A picture that a phone converted, under its old name.
+    send(sent_as("image/heic")).await.ok();
 
     server.get(&who, "/documents?limit=0").await.is(400, "invalid_query");
     server.get(&who, "/documents?cursor=x").await.is(400, "invalid_query");

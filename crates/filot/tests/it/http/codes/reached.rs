@@ -275,7 +275,7 @@ async fn reach(world: &World, code: Code) -> Option<Met> {
         Code::UnsupportedMediaType => world.post("/documents/upload", json!({})).await,
         Code::NotAPicture => world.file(Bytes::from_static(b"<html>no card</html>"), "image/png").await,
         Code::UnsupportedFormat => world.file(gif(), "image/gif").await,
-        Code::MediaTypeMismatch => world.file(good, "image/jpeg").await,
+        Code::MediaTypeMismatch => world.file(good, "application/pdf").await,
         Code::FileTruncated => world.file(good.slice(..good.len() - 20), "image/png").await,
         Code::FileCorrupt => {
             let mut damaged = good.to_vec();
