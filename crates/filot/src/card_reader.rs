@@ -48,6 +48,9 @@ struct Stored<'a> {
 struct PhotoSize {
     width: u32,
     height: u32,
+    /// Which page of a PDF it is, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
 }
 
 /// A file to read.
@@ -181,11 +184,13 @@ pub fn reads_with(
     reader: Reader,
 ) -> impl Fn(File<'_>, DeclaredType, Date) -> Result<CardReading, FileError> + Send + Sync + 'static {
     move |file, declared, today| {
-        let decoded = file.decoded.map_or_else(|| reader.decode(file.bytes), Ok)?;
-        let read = reader.judge(decoded, declared, today)?;
+        let read = match file.decoded {
+            Some(decoded) => reader.judge(decoded, declared, today),
+            None => reader.read(file.bytes, declared, today),
+        }?;
         let stored = Stored {
             assessment: &read.assessment,
-            photo: PhotoSize { width: read.photo.width, height: read.photo.height },
+            photo: PhotoSize { width: read.photo.width, height: read.photo.height, page: read.page },
             frame: &read.frame,
         };
         let result = serde_json::value::to_raw_value(&stored)

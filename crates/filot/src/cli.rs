@@ -138,6 +138,7 @@ enum Command {
     DrawPdfPage {
         memory: u64,
         cpu_seconds: u64,
+        page: u32,
     },
 }
 
@@ -496,8 +497,8 @@ impl From<Declared> for DeclaredType {
 impl Cli {
     /// Does what the command line says and returns the exit status.
     pub fn run(self) -> u8 {
-        if let Command::DrawPdfPage { memory, cpu_seconds } = self.command {
-            return pdf::draw_page_as_child(memory, cpu_seconds);
+        if let Command::DrawPdfPage { memory, cpu_seconds, page } = self.command {
+            return pdf::draw_page_as_child(memory, cpu_seconds, page);
         }
         if let Command::ReadCards { parent } = self.command {
             return readers::run_child(parent);

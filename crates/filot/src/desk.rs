@@ -77,6 +77,9 @@ pub struct Place {
 pub struct Size {
     pub width: u32,
     pub height: u32,
+    /// Which page of a PDF it is, counted from 1.
+    #[serde(default)]
+    pub page: Option<u32>,
 }
 
 /// A review with everything that its officer may see.

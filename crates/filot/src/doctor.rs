@@ -185,12 +185,12 @@ fn tesseract(config: &Config) -> Finding {
 fn pdf(config: &Config) -> Finding {
     let name = "pdf pages";
     let page = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]>>endobj\n\
-        3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 243 153]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
-    match Reader::pdf_renderer(config).first_page(page, &config.limits) {
-        Ok(photo) => Finding::new(
+        3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 243 153]>>endobj\ntrailer<</Root 1 0 R>>\nstartxref\n0\n%%EOF\n";
+    match Reader::pdf_renderer(config).page(page, 0, &config.limits) {
+        Ok(page) => Finding::new(
             name,
             State::Ok,
-            format!("drawn in a child process, {} x {}", photo.width, photo.height),
+            format!("drawn in a child process, {} x {}", page.photo.width, page.photo.height),
         ),
         Err(error) => Finding::new(name, State::Note, error.to_string()),
     }

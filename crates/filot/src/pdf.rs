@@ -1,4 +1,4 @@
-//! The first page of a PDF as pixels, drawn by a killable child process.
+//! A page of a PDF as pixels, drawn by a killable child process.
 //!
 //! A PDF is a program for a large machine: it can ask for any amount of time and memory. So this same binary is run
 //! again with a hidden subcommand and limits on its address space and CPU time, takes the file on its standard input
@@ -18,7 +18,7 @@ use hayro::{PixmapSettings, RenderCache, RenderSettings};
 use image::RgbImage;
 use nix::sys::resource::{Resource, setrlimit};
 
-/// Name of the hidden subcommand, followed by memory in bytes and CPU seconds.
+/// Name of the hidden subcommand, followed by memory in bytes, CPU seconds and the page, counted from 0.
 pub const SUBCOMMAND: &str = "draw-pdf-page";
 /// The longer side of a drawn page in pixels: A4 at 260 dpi, on which a card of ID-1 size is 870 pixels wide.
 const LONG_SIDE: f32 = 3_000.0;
@@ -31,6 +31,13 @@ const POINTS: f32 = 72.0;
 const ENCRYPTED: u8 = 3;
 const NO_PAGE: u8 = 4;
 const BROKEN: u8 = 5;
+const TRUNCATED: u8 = 6;
+
+/// A page, and how many the file has.
+pub struct Page {
+    pub photo: Photo,
+    pub of: u32,
+}
 
 /// Draws pages in a child process.
 #[derive(Clone, Debug)]
@@ -48,43 +55,52 @@ impl PdfRenderer {
         Self { program, time, cpu, memory }
     }
 
-    /// The first page as a photo.
+    /// A page as a photo; `number` counts from 0.
     ///
     /// # Errors
-    /// `PdfEncrypted`, `PdfNoPage`, `TimedOut`; `PdfFailed` for everything else, running out of memory included.
-    pub fn first_page(&self, bytes: &[u8], limits: &Limits) -> Result<Photo, ImageError> {
+    /// `PdfEncrypted`, `PdfNoPage` also behind the last page, `Truncated`, `TimedOut`; `PdfFailed` for everything else,
+    /// running out of memory included.
+    pub fn page(&self, bytes: &[u8], number: u32, limits: &Limits) -> Result<Page, ImageError> {
         if bytes.len() > limits.bytes {
             return Err(ImageError::TooLarge { bytes: bytes.len(), limit: limits.bytes });
         }
         let mut command = Command::new(&self.program);
         command.arg(SUBCOMMAND).arg(self.memory.to_string()).arg(self.cpu.as_secs().to_string());
+        command.arg(number.to_string());
         // It needs nothing of what may stand in the environment.
         command.env_clear();
         let side = LONG_SIDE as usize + 1;
-        let allowance = Allowance { time: self.time, output: 8 + side * side * 3 };
+        let allowance = Allowance { time: self.time, output: HEAD + side * side * 3 };
         let output = child::run(command, bytes, allowance).map_err(|error| match error {
             ChildError::TimedOut(limit) => ImageError::TimedOut(limit.as_secs()),
-            ChildError::Failed(status) if status.code() == Some(i32::from(ENCRYPTED)) => {
-                ImageError::PdfEncrypted
-            }
-            ChildError::Failed(status) if status.code() == Some(i32::from(NO_PAGE)) => ImageError::PdfNoPage,
+            ChildError::Failed(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
+                Some(ENCRYPTED) => ImageError::PdfEncrypted,
+                Some(NO_PAGE) => ImageError::PdfNoPage,
+                Some(TRUNCATED) => ImageError::Truncated,
+                _ => ImageError::PdfFailed,
+            },
             _ => ImageError::PdfFailed,
         })?;
-        let pixels = unpacked(output).ok_or(ImageError::PdfFailed)?;
-        Ok(Photo::from_pixels(pixels, Format::Pdf, limits))
+        let (pixels, of) = unpacked(output).ok_or(ImageError::PdfFailed)?;
+        Ok(Page { photo: Photo::from_pixels(pixels, Format::Pdf, limits), of })
     }
 }
 
-/// Width and height as little-endian `u32`, then RGB bytes.
-fn unpacked(mut output: Vec<u8>) -> Option<RgbImage> {
-    let &[w0, w1, w2, w3, h0, h1, h2, h3] = output.first_chunk()?;
-    output.drain(..8);
-    let (width, height) = (u32::from_le_bytes([w0, w1, w2, w3]), u32::from_le_bytes([h0, h1, h2, h3]));
-    (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, output)).flatten()
+/// Bytes before the pixels.
+const HEAD: usize = 12;
+
+/// Width, height and the number of pages as little-endian `u32`, then RGB bytes.
+fn unpacked(mut output: Vec<u8>) -> Option<(RgbImage, u32)> {
+    let head: [u8; HEAD] = *output.first_chunk()?;
+    output.drain(..HEAD);
+    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (width, height) = (number(0), number(4));
+    let pixels = (width > 0 && height > 0).then(|| RgbImage::from_raw(width, height, output)).flatten()?;
+    Some((pixels, number(8)))
 }
 
 /// What the child does: standard input to standard output, under limits it sets itself.
-pub fn draw_page_as_child(memory: u64, cpu_seconds: u64) -> u8 {
+pub fn draw_page_as_child(memory: u64, cpu_seconds: u64, number: u32) -> u8 {
     let limited = [
         (Resource::RLIMIT_AS, memory),
         (Resource::RLIMIT_CPU, cpu_seconds),
@@ -98,11 +114,12 @@ pub fn draw_page_as_child(memory: u64, cpu_seconds: u64) -> u8 {
     if io::stdin().lock().read_to_end(&mut bytes).is_err() {
         return BROKEN;
     }
-    let written = draw(bytes).and_then(|pixels| {
+    let written = draw(bytes, number).and_then(|(pixels, pages)| {
         let mut out = io::stdout().lock();
         let (width, height) = pixels.dimensions();
         out.write_all(&width.to_le_bytes())
             .and_then(|()| out.write_all(&height.to_le_bytes()))
+            .and_then(|()| out.write_all(&pages.to_le_bytes()))
             .and_then(|()| out.write_all(pixels.as_raw()))
             .and_then(|()| out.flush())
             .map_err(|_| BROKEN)
@@ -110,13 +127,19 @@ pub fn draw_page_as_child(memory: u64, cpu_seconds: u64) -> u8 {
     written.err().unwrap_or(0)
 }
 
-/// Draws the first page on white, or gives the exit status that says why not.
-fn draw(bytes: Vec<u8>) -> Result<RgbImage, u8> {
+/// Draws a page on white, with the number of pages, or gives the exit status that says why not.
+fn draw(bytes: Vec<u8>, number: u32) -> Result<(RgbImage, u32), u8> {
+    // What stands at the end of every whole file. One that broke off is put together from its remains, and its page may
+    // come out empty.
+    let is_whole = memchr::memmem::rfind(&bytes, b"startxref").is_some();
     let pdf = Pdf::new(bytes).map_err(|error| match error {
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ENCRYPTED,
         _ => BROKEN,
     })?;
-    let page = pdf.pages().first().ok_or(NO_PAGE)?;
+    if !is_whole {
+        return Err(TRUNCATED);
+    }
+    let page = pdf.pages().get(number as usize).ok_or(NO_PAGE)?;
     let (width, height) = page.render_dimensions();
     let scale = (LONG_SIDE / width.max(height)).min(MAX_DPI / POINTS);
     let settings = PixmapSettings { x_scale: scale, y_scale: scale, bg_color: WHITE };
@@ -130,5 +153,6 @@ fn draw(bytes: Vec<u8>) -> Result<RgbImage, u8> {
     let (width, height) = (u32::from(pixmap.width()), u32::from(pixmap.height()));
     // On a white ground every pixel is opaque, so the premultiplied colour is the colour.
     let rgb = pixmap.data().iter().flat_map(|p| [p.r, p.g, p.b]).collect();
-    RgbImage::from_raw(width, height, rgb).ok_or(BROKEN)
+    let pages = u32::try_from(pdf.pages().len()).unwrap_or(u32::MAX);
+    Ok((RgbImage::from_raw(width, height, rgb).ok_or(BROKEN)?, pages))
 }

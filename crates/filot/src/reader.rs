@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use filot_cards::assess::{self, Assessment, read_card};
 use filot_cards::decide::Policy;
-use filot_cards::kind::DeclaredType;
+use filot_cards::kind::{DeclaredType, DocumentType};
 use filot_ocr::engine::{self, OcrEngine, Timing};
 use filot_ocr::fallback::FallbackEngine;
 use filot_ocr::image::{Format, ImageError, Limits, Photo};
@@ -65,6 +65,11 @@ pub enum FileError {
     Engine(#[from] engine::Error),
 }
 
+/// Pages of a PDF that are looked at: a card lies behind a cover sheet or two, not at the end of a contract, nor in a book of
+/// more pages than the second number, which take long to go through.
+const PDF_PAGES: u32 = 4;
+const BOOK: u32 = 50;
+
 /// What [`FileError::code`] can be.
 const CODES: [&str; 15] = [
     "file_empty",
@@ -113,6 +118,8 @@ pub struct Read {
     pub text: String,
     pub photo: Photo,
     pub frame: Frame,
+    /// The page of a PDF that it is, counted from 1.
+    pub page: Option<u32>,
     pub timing: Timing,
     /// From the first byte decoded to the decision.
     pub took: Duration,
@@ -164,27 +171,50 @@ impl Reader {
         self.limits.bytes
     }
 
-    /// Decodes a file of any accepted format.
-    ///
-    /// # Errors
-    /// See [`ImageError`].
-    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ImageError> {
-        let start = Instant::now();
-        match Format::of(bytes)? {
-            Format::Pdf => {
-                let photo = self.pdf.first_page(bytes, &self.limits)?;
-                Ok(Decoded { photo, took: start.elapsed() })
-            }
-            Format::Jpeg | Format::Png | Format::WebP => Decoded::of(bytes, &self.limits),
-        }
-    }
-
-    /// Reads and judges one file. CPU-bound; one call per thread.
+    /// Reads and judges one file of any accepted format. CPU-bound; one call per thread.
     ///
     /// # Errors
     /// When the file cannot be decoded or the engine fails.
     pub fn read(&self, bytes: &[u8], declared: DeclaredType, today: Date) -> Result<Read, FileError> {
-        self.judge(self.decode(bytes)?, declared, today)
+        match Format::of(bytes)? {
+            Format::Pdf => self.read_pdf(bytes, declared, today),
+            Format::Jpeg | Format::Png | Format::WebP => {
+                self.judge(Decoded::of(bytes, &self.limits)?, declared, today)
+            }
+        }
+    }
+
+    /// Reads the first pages of a PDF until one shows what was declared; where none does, the first that shows a card, or
+    /// the first.
+    fn read_pdf(&self, bytes: &[u8], declared: DeclaredType, today: Date) -> Result<Read, FileError> {
+        let begin = Instant::now();
+        let mut best: Option<Read> = None;
+        let mut pages = 1;
+        for number in 0..PDF_PAGES {
+            if number >= pages || pages > BOOK {
+                break;
+            }
+            let start = Instant::now();
+            let photo = match (self.pdf.page(bytes, number, &self.limits), &best) {
+                (Ok(page), _) => {
+                    pages = page.of;
+                    page.photo
+                }
+                (Err(error), None) => return Err(error.into()),
+                (Err(_), Some(_)) => break,
+            };
+            let read = self.judge(Decoded { photo, took: start.elapsed() }, declared, today)?;
+            let read = Read { page: Some(number + 1), took: begin.elapsed(), ..read };
+            let found = read.assessment.document_type;
+            if found != DocumentType::Other && declared.document().is_none_or(|wanted| wanted == found) {
+                return Ok(read);
+            }
+            let shows_card = |read: &Read| read.assessment.document_type != DocumentType::Other;
+            if best.as_ref().is_none_or(|best| shows_card(&read) && !shows_card(best)) {
+                best = Some(read);
+            }
+        }
+        Ok(best.ok_or(ImageError::PdfNoPage)?)
     }
 
     /// The same for a file that is decoded already.
@@ -197,7 +227,7 @@ impl Reader {
         let assess::Reading { assessment, text, timing, frame, .. } =
             read_card(&*self.engine, &photo, declared, &self.policy, today)?;
         let timing = Timing { decode: decode.as_secs_f32() * 1000.0, ..timing };
-        Ok(Read { assessment, text, photo, frame, timing, took: decode + start.elapsed() })
+        Ok(Read { assessment, text, photo, frame, page: None, timing, took: decode + start.elapsed() })
     }
 }
 

@@ -62,6 +62,7 @@ enum Outcome {
 
 struct Scanned {
     assessment: Assessment,
+    page: Option<u32>,
     timing: Timing,
     took: Duration,
 }
@@ -225,8 +226,8 @@ pub(crate) fn record(
 }
 
 impl From<Read> for Outcome {
-    fn from(Read { assessment, timing, took, .. }: Read) -> Self {
-        Self::Read(Box::new(Scanned { assessment, timing, took }))
+    fn from(Read { assessment, page, timing, took, .. }: Read) -> Self {
+        Self::Read(Box::new(Scanned { assessment, page, timing, took }))
     }
 }
 

@@ -68,10 +68,11 @@ async fn show(
         return Err(Failure::NotFound);
     }
     let bytes = app.blobs.get(&document.blob_key).await?;
+    let page = place.as_ref().and_then(|place| place.photo.page).unwrap_or(1);
     let place = place.filter(|_| straight);
     // Who asks for the head alone sees nothing.
     let veiled = who.query.contains_key(VEILED) || method == Method::HEAD;
-    let jpeg = draw(app, bytes, place, veiled).await.ok_or(Failure::NoPicture)?;
+    let jpeg = draw(app, bytes, page, place, veiled).await.ok_or(Failure::NoPicture)?;
     if !veiled {
         let action = if straight { "review.view_straightened" } else { "review.view_photo" };
         let (actor, subject) = (&Actor::Officer(who.officer().id), format!("document:{}", document.id));
@@ -85,14 +86,16 @@ async fn show(
 }
 
 /// Decodes and packs, off the async threads and a few at a time.
-async fn draw(app: &App, bytes: Bytes, place: Option<Place>, veiled: bool) -> Option<Vec<u8>> {
+async fn draw(app: &App, bytes: Bytes, page: u32, place: Option<Place>, veiled: bool) -> Option<Vec<u8>> {
     let turn = Arc::clone(&app.decoders).acquire_owned().await.ok()?;
     let app = app.clone();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let limits = &app.config.limits;
         let photo = match Format::of(&bytes).ok()? {
-            Format::Pdf => Reader::pdf_renderer(&app.config).first_page(&bytes, limits).ok()?,
+            Format::Pdf => {
+                Reader::pdf_renderer(&app.config).page(&bytes, page.saturating_sub(1), limits).ok()?.photo
+            }
             Format::Jpeg | Format::Png | Format::WebP => Photo::decode(&bytes, limits).ok()?,
         };
         let picture = match place {

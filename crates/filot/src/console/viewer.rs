@@ -170,7 +170,7 @@ mod tests {
         // The card's 80 by 50 millimetres, ten photo pixels to one, at (100, 200).
         let to_photo = [10.0, 0.0, 100.0, 0.0, 10.0, 200.0, 0.0, 0.0, 1.0];
         let frame = Frame { framing: Framing::Card, width: 80.0, height: 50.0, to_photo, turned: 0 };
-        Place { photo: Size { width: 2000, height: 1000 }, frame }
+        Place { photo: Size { width: 2000, height: 1000, page: None }, frame }
     }
 
     #[test]

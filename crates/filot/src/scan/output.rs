@@ -20,6 +20,9 @@ pub(super) enum Record<'a> {
         file: &'a str,
         #[serde(flatten)]
         assessment: &'a Assessment,
+        /// Which page of a PDF was read, counted from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        page: Option<u32>,
         engine: &'a str,
         /// Milliseconds from the first byte decoded to the decision.
         ms: f32,
@@ -41,6 +44,7 @@ impl<'a> Record<'a> {
             Outcome::Read(scanned) => Self::Read {
                 file,
                 assessment: &scanned.assessment,
+                page: scanned.page,
                 engine,
                 ms: scanned.took.as_secs_f32() * 1000.0,
                 timing: scanned.timing,
