@@ -1,5 +1,7 @@
 //! Checks of the picture: the measured numbers against thresholds. All thresholds stand here.
 
+use filot_ocr::page::Quality;
+
 use super::{Case, Check, CheckCode, Outcome};
 use crate::kind::DocumentType;
 
@@ -59,26 +61,74 @@ pub(super) fn checks(case: &Case<'_>) -> Vec<Check> {
         check(CheckCode::Darkness, quality.brightness < DARK || quality.contrast < PALE),
     ];
     if case.document != DocumentType::Other {
-        let colour = match quality.saturation < GREY {
-            _ if !measured => Outcome::NotRun,
-            true if quality.brightness > COPIED || quality.saturation < COLOURLESS => Outcome::Fail,
-            true => Outcome::Warn,
-            false => Outcome::Pass,
-        };
-        checks.push(Check::new(CheckCode::Photocopy, colour));
-        let shines = quality.surround.is_some_and(|surround| surround < BLACK);
-        // The pattern's strength answers to fine lines, whoever prints them; the network has learned to tell them apart.
-        let shown = match quality.presentation {
-            Some(presentation) => presentation.screen > ON_SCREEN,
-            None => quality.moire > PERIODIC,
-        };
-        let screen = match shown || shines {
-            _ if !measured => Outcome::NotRun,
-            true => Outcome::Warn,
-            false if quality.fine_step > COARSE => Outcome::NotRun,
-            false => Outcome::Pass,
-        };
-        checks.push(Check::new(CheckCode::Screen, screen));
+        let unless_measured = |outcome| if measured { outcome } else { Outcome::NotRun };
+        checks.push(Check::new(CheckCode::Photocopy, unless_measured(colour(quality))));
+        checks.push(Check::new(CheckCode::Screen, unless_measured(screen(quality))));
     }
     checks
+}
+
+/// Judges whether the card has the colours of one.
+fn colour(quality: &Quality) -> Outcome {
+    match quality.saturation < GREY {
+        true if quality.brightness > COPIED || quality.saturation < COLOURLESS => Outcome::Fail,
+        true => Outcome::Warn,
+        false => Outcome::Pass,
+    }
+}
+
+/// Judges whether a display was photographed; where compression would have wiped its traces out, nothing is known.
+fn screen(quality: &Quality) -> Outcome {
+    let shines = quality.surround.is_some_and(|surround| surround < BLACK);
+    // The pattern's strength answers to fine lines, whoever prints them; the network has learned to tell them apart.
+    let shown = match quality.presentation {
+        Some(presentation) => presentation.screen > ON_SCREEN,
+        None => quality.moire > PERIODIC,
+    };
+    match shown || shines {
+        true => Outcome::Warn,
+        false if quality.fine_step > COARSE => Outcome::NotRun,
+        false => Outcome::Pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use filot_ocr::presentation::Presentation;
+
+    use super::*;
+
+    /// A photo against which nothing stands.
+    fn good() -> Quality {
+        let presentation = Some(Presentation { screen: 0.1, print: 0.1, copy: 0.1 });
+        Quality { saturation: 0.2, brightness: 0.6, surround: Some(0.5), presentation, ..Quality::default() }
+    }
+
+    #[test]
+    fn what_has_no_colour_is_a_copy() {
+        for (saturation, brightness, expected) in [
+            (0.2, 0.6, Outcome::Pass),
+            (0.2, 0.9, Outcome::Pass),
+            (0.012, 0.6, Outcome::Fail),
+            (0.03, 0.6, Outcome::Warn),
+            (0.03, 0.9, Outcome::Fail),
+        ] {
+            let quality = Quality { saturation, brightness, ..good() };
+            assert_eq!(colour(&quality), expected, "{saturation} {brightness}");
+        }
+    }
+
+    #[test]
+    fn a_display_is_told_by_its_surface_or_by_its_light() {
+        let seen = |screen| Some(Presentation { screen, print: 0.1, copy: 0.1 });
+        assert_eq!(screen(&good()), Outcome::Pass);
+        assert_eq!(screen(&Quality { presentation: seen(0.9), ..good() }), Outcome::Warn);
+        assert_eq!(screen(&Quality { surround: Some(0.05), ..good() }), Outcome::Warn);
+        // The network's word counts where there is one: genuine cards have fine lines, too.
+        assert_eq!(screen(&Quality { moire: 0.9, ..good() }), Outcome::Pass);
+        assert_eq!(screen(&Quality { moire: 0.9, presentation: None, ..good() }), Outcome::Warn);
+        // Strong compression hides what there may be, and not what is seen all the same.
+        assert_eq!(screen(&Quality { fine_step: 50.0, ..good() }), Outcome::NotRun);
+        assert_eq!(screen(&Quality { fine_step: 50.0, presentation: seen(0.9), ..good() }), Outcome::Warn);
+    }
 }
