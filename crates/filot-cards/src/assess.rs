@@ -189,7 +189,9 @@ pub fn read_card(
     if let Some(other) = engine.read_another(photo, &reading)? {
         let (other, second) = looked_at(engine, other, declared)?;
         let (one, two) = (draft.document_type(), second.document_type());
-        if declared.document().is_some_and(|wanted| one != wanted && two == wanted) {
+        let is_wanted =
+            |found| declared.document().map_or(found != DocumentType::Other, |wanted| found == wanted);
+        if !is_wanted(one) && is_wanted(two) {
             (reading, draft) = (other, second);
         } else {
             beside = one == two && second.is_clear();

@@ -28,6 +28,8 @@ const MARGIN_X: f32 = 26.0;
 const MARGIN_Y: f32 = 31.7;
 /// A corner that the second look moved by more than this share of the card's width calls for one more look from there.
 const FAR: f32 = 0.012;
+/// Certainty of the first look below which no second one makes a card sure, as [`decode::confidence`] counts it.
+const MIN_CERTAINTY: f32 = 0.45;
 /// Second looks at most.
 const LOOKS: usize = 3;
 
@@ -57,7 +59,7 @@ impl Kind {
         Self::Nothing,
     ];
 
-    /// Whether it is a card that is read here.
+    /// Returns whether it is a card that is read here.
     pub(crate) fn is_ours(self) -> bool {
         self.is_card() && self != Self::OtherCard
     }
@@ -113,7 +115,7 @@ impl Locator {
     pub(crate) fn locate(&self, whole: &Canvas) -> Result<Option<Located>, Error> {
         let all = Rect { x0: 0.0, y0: 0.0, x1: whole.frame.width, y1: whole.frame.height };
         let Some((picture, to_photo)) = first_picture(whole, &all) else { return Ok(None) };
-        self.look(whole, &picture, &to_photo)
+        self.look(whole, &picture, &to_photo, 0.0)
     }
 
     /// Looks for another card than the one that fills `taken`, on all sides where there is room for one; the surest. `None`
@@ -125,22 +127,24 @@ impl Locator {
             let Some(to_picture) = to_photo.inverse() else { continue };
             paint_over(&mut picture, &Quad(taken.0.map(|p| to_picture.apply(p))));
             // The second look sees the first card again, and may have gone back to it.
-            let found = self.look(whole, &picture, &to_photo)?;
+            let found = self.look(whole, &picture, &to_photo, MIN_CERTAINTY)?;
             let found = found.filter(|card| !overlap(&card.corners, taken));
             best = best.into_iter().chain(found).max_by(|a, b| a.confidence.total_cmp(&b.confidence));
         }
         Ok(best)
     }
 
+    /// Looks in a picture for the card whose corners the first look is at least so certain of.
     fn look(
         &self,
         whole: &Canvas,
         picture: &RgbImage,
         to_photo: &Homography,
+        least: f32,
     ) -> Result<Option<Located>, Error> {
         let first = decode::first(&self.first.run(tensor(picture))?.data)?;
         let mut best: Option<Located> = None;
-        for (quad, certainty) in first.quads() {
+        for (quad, certainty) in first.quads().into_iter().filter(|(_, certainty)| *certainty >= least) {
             let corners = Quad(quad.0.map(|p| to_photo.apply(p)));
             let found = self.refine(whole, corners, certainty)?;
             if let Some(found) = found
@@ -213,17 +217,17 @@ fn second_picture(whole: &Canvas, corners: &Quad) -> Option<(RgbImage, Homograph
     Some((picture, card.to_base.after(&Homography::rect_to_quad(width, height, &area)?)))
 }
 
-/// The parts of the photo to the left, to the right, above and below a card in which another one would fit. They reach a
+/// Returns the parts of the photo to the left, to the right, above and below a card in which another one would fit. They reach a
 /// little over the card's own bounds, as cards lie askew.
 fn areas_beside(frame: &Frame, taken: &Quad) -> Vec<Rect> {
     /// How much of the card's shorter and longer side there must be room for: the other may be farther away.
-    const ROOM: f32 = 0.7;
+    const MIN_ROOM: f32 = 0.7;
     /// Share of the card's height by which its bounds are entered.
-    const ENTERED: f32 = 0.15;
+    const OVERLAP_SHARE: f32 = 0.15;
     let bound =
         |pick: fn(f32, f32) -> f32, of: fn(&Point) -> f32| taken.0.iter().map(of).fold(of(&taken.0[0]), pick);
     let (shorter, longer) = (taken.width().min(taken.height()), taken.width().max(taken.height()));
-    let more = ENTERED * shorter;
+    let more = OVERLAP_SHARE * shorter;
     let all = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
     let sides = [
         Rect { x1: bound(f32::min, |p| p.x) + more, ..all },
@@ -233,15 +237,15 @@ fn areas_beside(frame: &Frame, taken: &Quad) -> Vec<Rect> {
     ];
     let fits = |area: &Rect| {
         let (width, height) = (area.width(), area.height());
-        width.min(height) - more >= ROOM * shorter && width.max(height) >= ROOM * longer
+        width.min(height) - more >= MIN_ROOM * shorter && width.max(height) >= MIN_ROOM * longer
     };
     sides.into_iter().filter(fits).collect()
 }
 
 /// Paints over what lies in a quadrilateral of the picture, and a little around it, with what lies around that.
 fn paint_over(picture: &mut RgbImage, quad: &Quad) {
-    const COVER: f32 = 1.06;
-    const AROUND: f32 = 1.3;
+    const COVER_SCALE: f32 = 1.06;
+    const AROUND_SCALE: f32 = 1.3;
     let quad = &if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad };
     let centre = middle(quad);
     let grown = |factor: f32| {
@@ -251,7 +255,7 @@ fn paint_over(picture: &mut RgbImage, quad: &Quad) {
         };
         Quad(quad.0.map(grow))
     };
-    let (cover, around) = (grown(COVER), grown(AROUND));
+    let (cover, around) = (grown(COVER_SCALE), grown(AROUND_SCALE));
     let (mut sum, mut count) = ([0_u32; 3], 0_u32);
     let at = |x: u32, y: u32| Point { x: x as f32 + 0.5, y: y as f32 + 0.5 };
     for (x, y, pixel) in picture.enumerate_pixels() {
@@ -268,13 +272,24 @@ fn paint_over(picture: &mut RgbImage, quad: &Quad) {
     }
 }
 
-/// Whether one of two cards lies on the other's middle: it is the same one.
+/// Returns whether two quadrilaterals share more than a margin: then they are one card, seen twice.
 fn overlap(one: &Quad, other: &Quad) -> bool {
-    let about = |quad: &Quad, p: Point| {
-        let clockwise = if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad };
-        contains(&clockwise, p)
+    const STEPS: u32 = 12;
+    const MOST: u32 = STEPS * STEPS / 10;
+    let shared = |quad: &Quad, on: &Quad| {
+        let on = if decode::signed_area(on) < 0.0 { on.mirrored() } else { *on };
+        let step = |n: u32| (n as f32 + 0.5) / STEPS as f32;
+        let [a, b, c, d] = quad.0;
+        let places = (0..STEPS * STEPS).map(|n| (step(n % STEPS), step(n / STEPS)));
+        let inside = places.filter(|&(x, y)| {
+            let mix = |a: f32, b: f32, c: f32, d: f32| {
+                (1.0 - y) * ((1.0 - x) * a + x * b) + y * ((1.0 - x) * d + x * c)
+            };
+            contains(&on, Point { x: mix(a.x, b.x, c.x, d.x), y: mix(a.y, b.y, c.y, d.y) })
+        });
+        inside.count() as u32
     };
-    about(one, middle(other)) || about(other, middle(one))
+    shared(one, other) > MOST || shared(other, one) > MOST
 }
 
 /// Channels apart, -1 to 1.

@@ -234,7 +234,7 @@ async fn check(app: &App, upload: &Upload) -> Result<Checked, Error> {
 fn may_mean(media_type: &str, format: Format) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "" | "application/octet-stream" => true,
+        "" | "application/octet-stream" | "image/*" => true,
         // Phones that convert a picture while they send it keep its old name: `image/heic` for a JPEG.
         picture if picture.starts_with("image/") => format != Format::Pdf,
         "application/pdf" | "application/x-pdf" => format == Format::Pdf,

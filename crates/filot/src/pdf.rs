@@ -129,9 +129,10 @@ pub fn draw_page_as_child(memory: u64, cpu_seconds: u64, number: u32) -> u8 {
 
 /// Draws a page on white, with the number of pages, or gives the exit status that says why not.
 fn draw(bytes: Vec<u8>, number: u32) -> Result<(RgbImage, u32), u8> {
-    // What stands at the end of every whole file. One that broke off is put together from its remains, and its page may
-    // come out empty.
-    let is_whole = memchr::memmem::rfind(&bytes, b"startxref").is_some();
+    // What stands at the end of every whole file, behind its last object. One that broke off is put together from its
+    // remains, and its page may come out empty.
+    let last = |word: &[u8]| memchr::memmem::rfind(&bytes, word);
+    let is_whole = last(b"startxref").is_some_and(|end| last(b"endobj").is_none_or(|object| object < end));
     let pdf = Pdf::new(bytes).map_err(|error| match error {
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ENCRYPTED,
         _ => BROKEN,

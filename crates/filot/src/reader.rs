@@ -66,9 +66,12 @@ pub enum FileError {
 }
 
 /// Pages of a PDF that are looked at: a card lies behind a cover sheet or two, not at the end of a contract, nor in a book of
-/// more pages than the second number, which take long to go through.
-const PDF_PAGES: u32 = 4;
-const BOOK: u32 = 50;
+/// more pages than `MAX_LENGTH`, which take long to go through.
+const MAX_PDF_PAGES: u32 = 4;
+const MAX_LENGTH: u32 = 50;
+/// Time after which no further page is begun: a reading has a limit (`worker.read_timeout_s`), and that of the first page is
+/// worth more than none.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What [`FileError::code`] can be.
 const CODES: [&str; 15] = [
@@ -190,8 +193,8 @@ impl Reader {
         let begin = Instant::now();
         let mut best: Option<Read> = None;
         let mut pages = 1;
-        for number in 0..PDF_PAGES {
-            if number >= pages || pages > BOOK {
+        for number in 0..MAX_PDF_PAGES {
+            if number >= pages || pages > MAX_LENGTH || begin.elapsed() > PATIENCE && best.is_some() {
                 break;
             }
             let start = Instant::now();

@@ -198,7 +198,10 @@ fn decode_unusual(bytes: &[u8], reduction: u32, limits: &Limits) -> Result<RgbIm
     // It insists on the end marker, which the checked file may lack.
     let mut decoder = jpeg_decoder::Decoder::new(std::io::Read::chain(bytes, &[0xFF, 0xD9][..]));
     decoder.set_max_decoding_buffer_size(limits.pixels as usize * 4);
-    let data = decoder.decode().map_err(|_| ImageError::Corrupt("JPEG data"))?;
+    let data = decoder.decode().map_err(|error| match error {
+        jpeg_decoder::Error::Unsupported(_) => ImageError::Unsupported("an unusual JPEG"),
+        _ => ImageError::Corrupt("JPEG data"),
+    })?;
     let info = decoder.info().ok_or(ImageError::Truncated)?;
     if info.pixel_format != jpeg_decoder::PixelFormat::RGB24 {
         return Err(ImageError::Unsupported("an unusual JPEG"));

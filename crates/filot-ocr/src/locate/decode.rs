@@ -28,6 +28,8 @@ const FITS: usize = 4;
 
 /// A second peak of a corner's map with less of it than this is none.
 const SECOND_PEAK: f32 = 0.05;
+/// Nor one that is nearer to the first than the same corners of two cards are, in pixels of the input.
+const SECOND_DISTANCE: f32 = 40.0;
 /// Width by height of what four peaks may span: a card seen from the side as well.
 const ASPECTS: std::ops::Range<f32> = 1.15..2.2;
 /// Most that a side may be longer than the opposite one.
@@ -35,7 +37,7 @@ const MAX_TAPER: f32 = 1.8;
 /// Ways to put four peaks together that are looked at.
 const MAX_QUADS: usize = 6;
 
-/// What the first look says: where each corner may be, one place or two.
+/// Holds what the first look says: where each corner may be, one place or two.
 #[derive(Clone, Debug)]
 pub(super) struct First {
     peaks: [Vec<Peak>; 4],
@@ -74,14 +76,15 @@ pub(super) fn first(out: &[f32]) -> Result<First, Error> {
         peaks.push(take_peak(&mut probability));
         // What is left of the map lies elsewhere: on another card.
         let second = take_peak(&mut probability);
-        if second.mass >= SECOND_PEAK {
+        let is_apart = distance(second.at, peaks[0].at) >= SECOND_DISTANCE;
+        if second.mass >= SECOND_PEAK && is_apart {
             peaks.push(second);
         }
     }
     Ok(First { peaks })
 }
 
-/// The place about the likeliest cell and how much lies there, which is taken away from the map.
+/// Takes the place about the likeliest cell, and how much lies there, away from the map.
 fn take_peak(probability: &mut [f32]) -> Peak {
     let peak = largest(probability);
     let (row, column) = (peak / CELLS, peak % CELLS);
@@ -233,9 +236,8 @@ pub(super) fn own_order(corners: &Quad, turn: usize, mirrored: bool) -> Quad {
     Quad(std::array::from_fn(|i| shown[(i + 4 - turn) % 4]))
 }
 
-/// How sure it is that there is a card and that its corners are right, from what both looks say (`first` is the certainty of
-/// the first look's quadrilateral) and how far the last one
-/// moved the corners, in shares of the card's width.
+/// Returns how sure it is that there is a card and that its corners are right, from what both looks say (`first` is the
+/// certainty of the first look's quadrilateral) and how far the last one moved the corners, in shares of the card's width.
 pub(super) fn confidence(first: f32, second: &Second, moved: f32) -> f32 {
     // Looking again from corners that were right moves them little.
     let settled = 1.0 / (1.0 + (moved / 0.06).powi(4));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::failure::Failure;
 use super::language::Language;
@@ -21,6 +23,8 @@ const PLAIN_COOKIE: &str = "filot-console";
 const DEVICE: &str = "__Host-filot-device";
 const PLAIN_DEVICE: &str = "filot-device";
 const DEVICE_AGE: u32 = 90 * 86_400;
+/// Characters of its value: 16 random bytes.
+const DEVICE_LENGTH: usize = 22;
 
 /// Somebody who is signed in.
 pub(super) struct Signed {
@@ -74,7 +78,9 @@ pub(super) fn session_hash(headers: &HeaderMap, console: &Console) -> Option<Str
 /// Where an attempt to sign in comes from.
 pub(super) fn source(console: &Console, headers: &HeaderMap, address: Option<IpAddr>) -> Source {
     let device = cookie(headers, if console.is_secure() { DEVICE } else { PLAIN_DEVICE });
-    Source { address, device: device.map(str::to_owned) }
+    // What this program gives out; anything else was planted.
+    let is_ours = |mark: &&str| mark.len() == DEVICE_LENGTH && BASE64_URL_SAFE_NO_PAD.decode(mark).is_ok();
+    Source { address, device: device.filter(is_ours).map(str::to_owned) }
 }
 
 /// The value of a cookie.

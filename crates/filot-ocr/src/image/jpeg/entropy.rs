@@ -1,4 +1,4 @@
-//! Whether the entropy-coded data of a JPEG holds just the blocks that its frame promises (ITU-T T.81, annexes F and G).
+//! Checks that the entropy-coded data of a JPEG holds just the blocks that its frame promises (ITU-T T.81, annexes F and G).
 //!
 //! Decoders hide damage: behind a bad code they go on with shifted blocks, and fill what is missing with grey or with the
 //! coarse steps of earlier scans. Such a picture looks like a card and reads like another one. So the codes are walked once
@@ -13,7 +13,7 @@ const BLOCK: usize = 64;
 
 const CORRUPT: ImageError = ImageError::Corrupt("JPEG data");
 
-/// How a picture is put together.
+/// Tells the codings that are decoded in the usual way from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// As nearly all are.
@@ -25,7 +25,7 @@ pub(super) enum Coding {
 /// Walks all scans of a file whose headers were found sound.
 ///
 /// # Errors
-/// `Truncated` where blocks are missing, `Corrupt` where codes are none or more blocks follow.
+/// `Truncated` where blocks are missing, `Corrupt` where a code is invalid or blocks are left over.
 pub(super) fn check(bytes: &[u8]) -> Result<Coding, ImageError> {
     let mut walk = Walk::default();
     let mut at = 2;
@@ -36,7 +36,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<Coding, ImageError> {
             0xD9 => break,
             _ => {}
         }
-        let Some(content) = segment(bytes, at) else { break };
+        // Nothing that is not followed may stay in the file: see `strip`.
+        let content = segment(bytes, at).ok_or(ImageError::Truncated)?;
         at += 2 + content.len();
         match marker {
             0xC4 => walk.tables(content)?,
@@ -54,7 +55,7 @@ fn byte(segment: &[u8], at: usize) -> Result<u8, ImageError> {
     segment.get(at).copied().ok_or(CORRUPT)
 }
 
-/// What the headers said so far, and what the scans brought.
+/// Keeps what the headers said so far and what the scans brought.
 #[derive(Default)]
 struct Walk {
     progressive: bool,
@@ -151,11 +152,23 @@ impl Walk {
                 Band { from: usize::from(from), to: usize::from(to), high: bits >> 4, low: bits & 15 }
             }
         };
-        if band.from > band.to || band.to >= BLOCK || band.from > 0 && parts.len() > 1 {
+        let is_band = match self.progressive {
+            false => true,
+            // Means come alone, and of all components at once; other bands come for one component.
+            true if band.from == 0 => band.to == 0,
+            true => band.from <= band.to && band.to < BLOCK && parts.len() == 1,
+        };
+        let is_next = band.high == 0 && band.low < 14 || band.high == band.low + 1;
+        if !is_band || !is_next {
             return Err(CORRUPT);
         }
         for &(place, ..) in &parts {
-            self.components[place].missing[band.from..=band.to].fill(Some(band.low));
+            let missing = &mut self.components[place].missing[band.from..=band.to];
+            // Each later scan brings the next bit of what came before.
+            if band.high > 0 && missing.iter().any(|missing| *missing != Some(band.high)) {
+                return Err(ImageError::Truncated);
+            }
+            missing.fill(Some(band.low));
         }
         let (across, down) = if parts.len() > 1 { self.units } else { self.components[parts[0].0].own };
         let mut bits = Bits::new(bytes, at);
@@ -173,14 +186,14 @@ impl Walk {
             }
         }
         // Some cameras leave a few bytes that mean nothing; whole units are those of a picture that lost its place.
-        if bits.bytes_left() && self.goes_on(&parts, &band, &mut bits, run) {
+        if bits.bytes_left() && self.has_surplus_units(&parts, &band, &mut bits, run) {
             return Err(CORRUPT);
         }
         Ok(bits.at)
     }
 
-    /// Whether what is left of a scan is further units to its very end.
-    fn goes_on(
+    /// Returns whether what is left of a scan is further units to its very end.
+    fn has_surplus_units(
         &mut self,
         parts: &[(usize, usize, usize)],
         band: &Band,
@@ -198,7 +211,7 @@ impl Walk {
         true
     }
 
-    /// One unit: as many blocks of each component as its sampling says, or the one block of a scan of one component.
+    /// Walks one unit: as many blocks of each component as its sampling says, or the one block of a scan of one component.
     fn unit(
         &mut self,
         parts: &[(usize, usize, usize)],
@@ -248,7 +261,7 @@ impl Walk {
         if apart || odd { Coding::Unusual } else { Coding::Usual }
     }
 
-    /// Whether every coefficient came with all its bits.
+    /// Checks that every coefficient came with all its bits.
     fn complete(&self) -> Result<(), ImageError> {
         let is_whole = |component: &Component| component.missing.iter().all(|missing| *missing == Some(0));
         if self.components.is_empty() || !self.components.iter().all(is_whole) {
@@ -262,7 +275,7 @@ fn table(tables: &[Option<Codes>; 4], place: usize) -> Result<&Codes, ImageError
     tables.get(place).and_then(Option::as_ref).ok_or(CORRUPT)
 }
 
-/// A block of a sequential scan.
+/// Walks a block of a sequential scan.
 fn sequential(bits: &mut Bits<'_>, dc: &Codes, ac: &Codes) -> Result<(), ImageError> {
     let length = dc.next(bits)?;
     bits.skip(u32::from(length & 15));
@@ -284,7 +297,7 @@ fn sequential(bits: &mut Bits<'_>, dc: &Codes, ac: &Codes) -> Result<(), ImageEr
     Ok(())
 }
 
-/// A block of the first scan of a band.
+/// Walks a block of the first scan of a band.
 fn first(
     bits: &mut Bits<'_>,
     codes: &Codes,
@@ -319,7 +332,7 @@ fn first(
     Ok(())
 }
 
-/// A block of a later scan of a band, which has one more bit for each coefficient that is not zero.
+/// Walks a block of a later scan of a band, which has one more bit for each coefficient that is not zero.
 fn refine(
     bits: &mut Bits<'_>,
     codes: &Codes,
@@ -370,7 +383,7 @@ fn refine(
     Ok(())
 }
 
-/// A table of Huffman codes.
+/// Decodes Huffman codes.
 struct Codes {
     /// For each beginning of [`FAST`] bits the value and the length of its code; length 0 where it is longer.
     fast: Vec<(u8, u8)>,
@@ -402,7 +415,7 @@ impl Codes {
         Ok(Self { fast, ends, values: values.to_vec() })
     }
 
-    /// The value of the next code.
+    /// Takes the next code and returns its value.
     fn next(&self, bits: &mut Bits<'_>) -> Result<u8, ImageError> {
         let window = bits.peek();
         let (value, length) = self.fast[(window >> (16 - FAST)) as usize];
@@ -423,11 +436,11 @@ impl Codes {
             }
         }
         // No code begins like this; behind the end of the data it is what is missing.
-        Err(if bits.behind_end() { ImageError::Truncated } else { CORRUPT })
+        Err(if bits.is_at_end() { ImageError::Truncated } else { CORRUPT })
     }
 }
 
-/// The bits of entropy-coded data up to its marker, without the stuffed zeros.
+/// Reads the bits of entropy-coded data up to its marker, without the stuffed zeros.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -455,7 +468,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next byte; `None` at a marker, and at fill bytes before one.
+    /// Takes the next byte; `None` at a marker, and at fill bytes before one.
     fn byte(&mut self) -> Option<u8> {
         let value = *self.bytes.get(self.at)?;
         if value == 0xFF && *self.bytes.get(self.at + 1)? != 0 {
@@ -465,7 +478,7 @@ impl<'a> Bits<'a> {
         Some(value)
     }
 
-    /// The next 16 bits.
+    /// Returns the next 16 bits, which stay.
     fn peek(&mut self) -> u32 {
         if self.count < 16 && !self.ended {
             self.fill();
@@ -501,12 +514,12 @@ impl<'a> Bits<'a> {
         self.missing > 0
     }
 
-    /// Whether a code that is none begins behind the last bits.
-    fn behind_end(&self) -> bool {
+    /// Returns whether an invalid code reaches beyond the last bits.
+    fn is_at_end(&self) -> bool {
         self.ended && self.count < 16
     }
 
-    /// Whether more is left than the bits that fill the last byte.
+    /// Returns whether more is left than the bits that fill the last byte.
     fn bytes_left(&mut self) -> bool {
         if self.count < 16 && !self.ended {
             self.fill();

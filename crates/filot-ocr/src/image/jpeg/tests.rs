@@ -62,9 +62,12 @@ fn a_progressive_picture_without_its_last_scans_is_none() {
     let file = FILES[2];
     let scans: Vec<usize> = (0..file.len() - 1).filter(|&at| file[at..at + 2] == [0xFF, 0xDA]).collect();
     assert!(scans.len() > 5);
-    for scan in &scans[1..] {
+    for (n, scan) in scans.iter().enumerate() {
         let coarse = [&file[..*scan], &[0xFF, 0xD9]].concat();
         assert!(matches!(decoded(&coarse), Err(ImageError::Truncated)), "cut at {scan}");
+        let next = scans.get(n + 1).map_or(file.len() - 2, |next| *next);
+        let without = [&file[..*scan], &file[next..]].concat();
+        assert!(decoded(&without).is_err(), "without scan {n}");
     }
 }
 
@@ -85,6 +88,13 @@ fn damage_that_shifts_the_picture_is_noticed() {
         }
         assert!(shifted > 40 && noticed * 10 >= shifted * 6, "file {n}: {noticed} of {shifted}");
     }
+}
+
+#[test]
+fn a_segment_that_runs_past_the_end_is_no_end() {
+    let file = FILES[0];
+    let hidden = [&file[..file.len() - 2], &[0xFF, 0xE1, 0xFF, 0xFF], b"Exif\0\0"].concat();
+    assert!(decoded(&hidden).is_err());
 }
 
 #[test]
