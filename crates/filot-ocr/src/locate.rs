@@ -28,8 +28,8 @@ const MARGIN_X: f32 = 26.0;
 const MARGIN_Y: f32 = 31.7;
 /// A corner that the second look moved by more than this share of the card's width calls for one more look from there.
 const FAR: f32 = 0.012;
-/// Certainty of the first look below which no second one makes a card sure, as [`decode::confidence`] counts it.
-const MIN_CERTAINTY: f32 = 0.45;
+/// Certainty of the first look below which a second one seldom finds a card.
+const MIN_CERTAINTY: f32 = 0.25;
 /// Second looks at most.
 const LOOKS: usize = 3;
 

@@ -22,7 +22,7 @@ use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
 use crate::runtime::{Pool, Runtime, RuntimeKind};
 use crate::strips::{certainty, line, read_with, recognise_with, weakest};
-use straighten::{SEARCH_SIDE, Straightened, keep_inside};
+use straighten::{BESIDE, SEARCH_SIDE, Straightened, keep_inside};
 
 /// Lines read in both directions to tell upright from upside down.
 const PROBES: usize = 4;
@@ -233,7 +233,7 @@ impl OcrEngine for NativeEngine {
         let taken = Quad(frame.photo_quad(&card).0.map(in_base));
         let other = self.locator.locate_beside(&whole, &taken)?.filter(|card| card.kind.is_ours());
         timing.find = milliseconds(start);
-        let found = self.straighten_located(&whole, other, &mut timing)?;
+        let found = self.straighten_located(&whole, other, BESIDE, &mut timing)?;
         found.map(|found| self.read_straightened(photo, found, timing)).transpose()
     }
 

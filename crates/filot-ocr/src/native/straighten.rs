@@ -43,6 +43,8 @@ const LOCATED: f32 = 0.93;
 /// Confidence from which on they also tell which way is up. Below [`TURNED`], which none of 666 located cards was, what lies
 /// between the corners is no card of ours but parts of two, or something else.
 const UPRIGHT: f32 = 0.98;
+/// Confidence that is enough for a card beside another: what it is, its text has to say.
+pub(super) const BESIDE: f32 = 0.6;
 const TURNED: f32 = 0.9;
 
 /// A frame that is level with its text, and the boxes of that text.
@@ -101,7 +103,7 @@ impl NativeEngine {
         timing: &mut Timing,
     ) -> Result<Option<Straightened>, Error> {
         if framing == Framing::Card {
-            if let Some(located) = self.straighten_located(whole, seen, timing)? {
+            if let Some(located) = self.straighten_located(whole, seen, LOCATED, timing)? {
                 return Ok(Some(located));
             }
             timing.searched = true;
@@ -116,14 +118,15 @@ impl NativeEngine {
         Ok(searched.map(|(canvas, boxes)| Straightened { canvas, boxes, upright: false, located: None }))
     }
 
-    /// The card where the networks say that it is. `None` where they are unsure, or what is there contradicts them.
+    /// The card where the networks say that it is, if they are `least` so sure. `None` where they are not, or what is there contradicts them.
     pub(super) fn straighten_located(
         &self,
         whole: &Canvas,
         seen: Option<Located>,
+        least: f32,
         timing: &mut Timing,
     ) -> Result<Option<Straightened>, Error> {
-        let is_sure = |card: &Located| card.confidence >= LOCATED && card.upright >= TURNED;
+        let is_sure = |card: &Located| card.confidence >= least && card.upright >= TURNED;
         let sure = seen.filter(|card| card.kind.is_card() && is_sure(card));
         let Some((card, canvas)) = sure.and_then(|card| Some((card, card.canvas(whole)?))) else {
             return Ok(None);
