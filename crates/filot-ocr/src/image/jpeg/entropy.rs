@@ -2,7 +2,7 @@
 //!
 //! Decoders hide damage: behind a bad code they go on with shifted blocks, and fill what is missing with grey or with the
 //! coarse steps of earlier scans. Such a picture looks like a card and reads like another one. So the codes are walked once
-//! without turning them into pixels, which takes a tenth of the decoding.
+//! without turning them into pixels, which takes about half as long as decoding.
 
 use super::super::ImageError;
 use super::{next_marker, segment};
