@@ -242,11 +242,16 @@ fn areas_beside(frame: &Frame, taken: &Quad) -> Vec<Rect> {
     sides.into_iter().filter(fits).collect()
 }
 
+/// Returns the corners in the order that [`contains`] takes.
+fn clockwise(quad: &Quad) -> Quad {
+    if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad }
+}
+
 /// Paints over what lies in a quadrilateral of the picture, and a little around it, with what lies around that.
 fn paint_over(picture: &mut RgbImage, quad: &Quad) {
     const COVER_SCALE: f32 = 1.06;
     const AROUND_SCALE: f32 = 1.3;
-    let quad = &if decode::signed_area(quad) < 0.0 { quad.mirrored() } else { *quad };
+    let quad = &clockwise(quad);
     let centre = middle(quad);
     let grown = |factor: f32| {
         let grow = |p: Point| Point {
@@ -277,7 +282,7 @@ fn overlap(one: &Quad, other: &Quad) -> bool {
     const STEPS: u32 = 12;
     const MOST: u32 = STEPS * STEPS / 10;
     let shared = |quad: &Quad, on: &Quad| {
-        let on = if decode::signed_area(on) < 0.0 { on.mirrored() } else { *on };
+        let on = clockwise(on);
         let step = |n: u32| (n as f32 + 0.5) / STEPS as f32;
         let [a, b, c, d] = quad.0;
         let places = (0..STEPS * STEPS).map(|n| (step(n % STEPS), step(n / STEPS)));

@@ -15,8 +15,8 @@ use crate::image::Photo;
 use crate::large_text;
 use crate::locate::{Located, Locator};
 use crate::models::Models;
-use crate::outline::BORDER_MM;
-use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad, Rect};
+use crate::outline::{BORDER_MM, whole_frame};
+use crate::page::{CARD_HEIGHT_MM, CARD_WIDTH_MM, Framing, Line, Page, Point, Quad};
 use crate::presentation::{Presentation, Presenter};
 use crate::quality;
 use crate::recognize::{ReadGlyph, Recognizer, STRIP_HEIGHT};
@@ -223,14 +223,13 @@ impl OcrEngine for NativeEngine {
     fn read_another(&self, photo: &Photo, before: &Reading) -> Result<Option<Reading>, Error> {
         let mut timing = Timing::default();
         let start = Instant::now();
-        let whole = whole_photo(photo);
-        let frame = &before.page.frame;
-        if frame.framing != Framing::Card {
+        let canvas = &before.canvas;
+        if canvas.frame.framing != Framing::Card {
             return Ok(None);
         }
-        let card = Rect { x0: 0.0, y0: 0.0, x1: frame.width, y1: frame.height };
-        let in_base = |p: Point| Point { x: p.x / photo.reduction, y: p.y / photo.reduction };
-        let taken = Quad(frame.photo_quad(&card).0.map(in_base));
+        let (width, height) = (canvas.photo.base().width() as f32, canvas.photo.base().height() as f32);
+        let whole = canvas.framed(Framing::Text, width, height, Homography::scale(1.0));
+        let taken = canvas.to_base.apply_quad(&whole_frame(canvas, 0.0));
         let other = self.locator.locate_beside(&whole, &taken)?.filter(|card| card.kind.is_ours());
         timing.find = milliseconds(start);
         let found = self.straighten_located(&whole, other, BESIDE, &mut timing)?;

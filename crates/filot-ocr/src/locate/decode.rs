@@ -231,9 +231,8 @@ fn peak(probability: &[f32]) -> (f32, f32) {
 /// The same corners in the card's own order, given that its first one is the input's corner `turn` backwards and whether
 /// left and right are exchanged.
 pub(super) fn own_order(corners: &Quad, turn: usize, mirrored: bool) -> Quad {
-    let c = corners.0;
-    let shown = if mirrored { [c[1], c[0], c[3], c[2]] } else { c };
-    Quad(std::array::from_fn(|i| shown[(i + 4 - turn) % 4]))
+    let shown = if mirrored { corners.mirrored() } else { *corners };
+    shown.turned((4 - turn) % 4)
 }
 
 /// Returns how sure it is that there is a card and that its corners are right, from what both looks say (`first` is the

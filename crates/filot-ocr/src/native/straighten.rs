@@ -40,12 +40,12 @@ const MIN_TEXT_KEPT: f32 = 0.6;
 /// Confidence from which on the networks' corners are taken: of 287 cards of the kit 250 have it, and 242 of those have
 /// all their corners within 2 % of the card's width (`docs/training.md`). The others are searched by edges and text.
 const LOCATED: f32 = 0.93;
-/// Confidence from which on they also tell which way is up. Below [`TURNED`], which none of 666 located cards was, what lies
-/// between the corners is no card of ours but parts of two, or something else.
-const UPRIGHT: f32 = 0.98;
 /// Confidence that is enough for a card beside another: what it is, its text has to say.
 pub(super) const BESIDE: f32 = 0.6;
-const TURNED: f32 = 0.9;
+/// Confidence from which on they also tell which way is up. Below the second, which none of 666 located cards was, what lies
+/// between the corners is no card of ours but parts of two, or something else.
+const UPRIGHT: f32 = 0.98;
+const MIN_UPRIGHT: f32 = 0.9;
 
 /// A frame that is level with its text, and the boxes of that text.
 pub(super) struct Straightened {
@@ -118,7 +118,8 @@ impl NativeEngine {
         Ok(searched.map(|(canvas, boxes)| Straightened { canvas, boxes, upright: false, located: None }))
     }
 
-    /// The card where the networks say that it is, if they are `least` so sure. `None` where they are not, or what is there contradicts them.
+    /// Returns the card where the networks say that it is, if they are at least so sure. `None` where they are not, or what
+    /// is there contradicts them.
     pub(super) fn straighten_located(
         &self,
         whole: &Canvas,
@@ -126,7 +127,7 @@ impl NativeEngine {
         least: f32,
         timing: &mut Timing,
     ) -> Result<Option<Straightened>, Error> {
-        let is_sure = |card: &Located| card.confidence >= least && card.upright >= TURNED;
+        let is_sure = |card: &Located| card.confidence >= least && card.upright >= MIN_UPRIGHT;
         let sure = seen.filter(|card| card.kind.is_card() && is_sure(card));
         let Some((card, canvas)) = sure.and_then(|card| Some((card, card.canvas(whole)?))) else {
             return Ok(None);
