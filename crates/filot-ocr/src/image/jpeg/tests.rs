@@ -105,6 +105,9 @@ fn restart_markers_come_in_their_order() {
     assert!(marks.len() > 4);
     let lost = [&file[..marks[1]], &file[marks[2]..]].concat();
     assert!(decoded(&lost).is_err(), "a part between two markers is lost");
+    // As many parts as there should be, two of them exchanged.
+    let parts = [&file[..marks[1]], &file[marks[2]..marks[3]], &file[marks[1]..marks[2]], &file[marks[3]..]];
+    assert!(decoded(&parts.concat()).is_err(), "parts that stand in another's place");
 }
 
 proptest! {
